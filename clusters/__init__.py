@@ -1,0 +1,1 @@
+"""The ground: where Palmares runs."""

@@ -1,0 +1,1 @@
+"""The contestants: one folder per paper method or baseline."""

@@ -1,0 +1,1 @@
+"""AMVUR: probabilistic attention over mesh vertices, with occlusion-aware texture (CVPR 2023)."""

@@ -1,0 +1,88 @@
+"""Configurations: typed, validated, and overridden from the command line by dotted keys."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import RequestError, unknown_name
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainingConfig(Strict):
+    """What the generic loop needs to know."""
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(64, ge=1, description="over all workers")
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    warmup_fraction: float = Field(0.03, ge=0, lt=1, description="share of the steps with a linearly rising rate")
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="autocast type; used on a GPU only")
+    checkpoint_epochs: int = Field(1, ge=1, description="epochs between two checkpoints")
+
+
+class AugmentConfig(Strict):
+    """Training-time augmentation of an image together with its labels."""
+
+    rotation_deg: float = Field(0.0, ge=0, le=180, description="in-plane, uniform in +-")
+    scale: float = Field(0.0, ge=0, lt=1, description="relative, uniform in +-")
+    translation: float = Field(0.0, ge=0, lt=0.5, description="share of the image side, uniform in +-")
+    colour: float = Field(0.0, ge=0, lt=1, description="brightness and contrast per channel, uniform in +-")
+
+
+class MethodConfig(Strict):
+    """The fields that every method has."""
+
+    image_size_px: int = Field(224, ge=32, le=512)
+    training: TrainingConfig = TrainingConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+
+Config = TypeVar("Config", bound=MethodConfig)
+
+
+def resolve_config(model: type[Config], preset: dict[str, Any], overrides: dict[str, str]) -> Config:
+    """The validated config of a preset with ``a.b=value`` overrides. Raises RequestError for a bad key or value."""
+    merged: dict[str, Any] = yaml.safe_load(yaml.safe_dump(preset)) or {}
+    for key, text in overrides.items():
+        check_key(model, key)
+        node = merged
+        *parents, leaf = key.split(".")
+        for name in parents:
+            node = node.setdefault(name, {})
+        node[leaf] = yaml.safe_load(text)
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"bad value for '{where}': {first['msg']} (got {first['input']!r}).") from None
+
+
+def check_key(model: type[BaseModel], key: str) -> None:
+    """Raise RequestError unless the dotted key names a field, or a group of fields, of the model."""
+    known = list(field_keys(model))
+    if key not in known:
+        raise unknown_name("setting", key, known)
+
+
+def field_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted key of a model: its leaves."""
+    keys: list[str] = []
+    for name, info in model.model_fields.items():
+        nested = next((t for t in (info.annotation, *get_args(info.annotation)) if _is_model(t)), None)
+        keys += field_keys(nested, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
+    return keys
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,1 @@
+"""Cameras, rasteriser, alignment: geometry that tasks and methods share."""

@@ -1,0 +1,1 @@
+"""MANO-format hand models: the open procedural hand by default, licensed MANO by PALMARES_MANO."""

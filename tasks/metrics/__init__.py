@@ -1,0 +1,1 @@
+"""Metrics: pure functions from tensors to one value per sample."""

@@ -1,0 +1,1 @@
+"""The generator: posed, shaped, textured, lit hands, written through a layout."""
