@@ -1,0 +1,306 @@
+"""The record of a finished cell: one schema, one writer, one reader.
+
+``records/<cell>/`` holds ``record.json``, ``per_sample.parquet``, ``predictions.npz``, ``curves.parquet``
+and ``renders/*.png``. A record is written beside its place and published by one rename, so a folder is there
+whole or not at all; ``record.json`` names every file with its size, so a half-copied folder is noticed as
+well. Reading ``record.json`` imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from PIL.Image import Image
+
+    from tasks.base import Metric
+
+SCHEMA = 1
+HEADER_FILE = "record.json"
+REQUIRED = ("cell", "kind", "identity", "method", "task", "layout", "split", "seed", "protocol", "synthetic")
+CURVE_COLUMNS = ("step", "name", "value", "time_ms")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell's folder: the header at once, tables when they are asked for."""
+
+    path: Path
+    header: dict[str, Any]
+
+    @property
+    def cell(self) -> str:
+        """The cell's id, 16 hex digits."""
+        return str(self.header["cell"])
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """NAME -> ``{value, low, high, n, nan, unit, ...}``."""
+        return dict(self.header["metrics"])
+
+    @cached_property
+    def per_sample(self) -> pd.DataFrame:
+        """Index ``sample``, a ``cluster`` column and one float64 column per sample column."""
+        return _read_table(self.path / "per_sample.parquet")
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Columns ``step, name, value, time_ms``."""
+        return _read_table(self.path / "curves.parquet")
+
+    @property
+    def predictions(self) -> dict[str, np.ndarray]:
+        """Prediction field -> (n, ...) array, in the order of ``per_sample``. Read anew at every call."""
+        import numpy as np
+
+        with np.load(self.path / "predictions.npz", allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    @property
+    def renders(self) -> dict[str, Path]:
+        """Name -> PNG file."""
+        return {file.stem: file for file in sorted((self.path / "renders").glob("*.png"))}
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A folder under ``records/`` that is not read, and why."""
+
+    path: Path
+    reason: str
+
+
+def write_record(
+    records_root: Path,
+    header: Mapping[str, Any],
+    per_sample: pd.DataFrame,
+    predictions: Mapping[str, np.ndarray],
+    curves: pd.DataFrame | None = None,
+    renders: Mapping[str, Image | bytes] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+) -> Path:
+    """Aggregate, write and publish the record of a cell; returns its folder. An older record of it is
+    replaced.
+
+    ``per_sample`` is indexed by ``sample`` and has a ``cluster`` column; every metric of ``metrics`` (the
+    registry's unless given) whose columns are all there is aggregated into the header, except those named in
+    ``header["not_applicable"]``. Raises ValueError when the header or a table lacks a part.
+    """
+    _check_parts(header, per_sample, curves)
+    root = Path(records_root)
+    root.mkdir(parents=True, exist_ok=True)
+    cell = str(header["cell"])
+    for abandoned in root.glob(f".{cell}.*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{cell}.", dir=root))
+    try:
+        beside.chmod(0o755)
+        _write_tables(beside, per_sample, predictions, curves)
+        _write_renders(beside / "renders", renders or {})
+        whole = {**header, "schema": SCHEMA, "state": header.get("state", "done")}
+        whole["metrics"] = _aggregate(per_sample, header.get("not_applicable", {}), metrics)
+        whole["files"] = {str(f.relative_to(beside)): f.stat().st_size for f in _files(beside)}
+        (beside / HEADER_FILE).write_text(to_json(whole), encoding="utf-8")
+        return _publish(beside, root / cell)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def read_record(path: Path) -> Record:
+    """The record in a folder.
+
+    Raises RequestError when it is not whole, not readable, or of a newer schema.
+    """
+    path = Path(path)
+    file = path / HEADER_FILE
+    try:
+        header = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RequestError(
+            f"{path} is no record: it has no {HEADER_FILE}; remove the folder or copy it again."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{file} cannot be read ({error}); remove the folder or copy it again.") from None
+    problem = _header_problem(header) or _missing_files(path, header)
+    if problem:
+        raise RequestError(f"{path}: {problem}")
+    return Record(path, header)
+
+
+def scan_records(root: Path) -> tuple[list[Record], list[Skipped]]:
+    """Every record under a folder, sorted by cell, and every folder that cannot be read, with the reason."""
+    records, skipped = [], []
+    root = Path(root)
+    folders = (
+        sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+        if root.is_dir()
+        else []
+    )
+    for folder in folders:
+        try:
+            records.append(read_record(folder))
+        except RequestError as error:
+            skipped.append(Skipped(folder, str(error)))
+    return records, skipped
+
+
+def read_records(root: Path) -> list[Record]:
+    """Every whole record under a folder, sorted by cell.
+
+    A folder that is skipped is logged with its reason.
+    """
+    records, skipped = scan_records(root)
+    for folder in skipped:
+        log.warning("skipped: %s", folder.reason)
+    return records
+
+
+def cell_json(header: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell as every ``--json`` prints it. The header of a planned or failed cell has no metrics yet."""
+    protocol = header.get("protocol") or {}
+    label = (
+        f"{protocol['name']}/{protocol['version']}"
+        if isinstance(protocol, Mapping) and protocol
+        else protocol
+    )
+    plain = ("cell", "method", "task", "layout", "axis", "variant", "seed", "state", "reason", "kind")
+    shown = ("value", "low", "high", "n", "nan", "unit")
+    metrics = {name: {key: m.get(key) for key in shown} for name, m in header.get("metrics", {}).items()}
+    return {
+        **{key: header.get(key) for key in plain},
+        "protocol": label or None,
+        "synthetic": header.get("synthetic"),
+        "metrics": metrics,
+    }
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON with sorted keys; NaN and infinity, which JSON does not have, become null."""
+    return json.dumps(_plain(value), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """The value with JSON's own types only."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str | None) else str(value)
+
+
+def _aggregate(
+    per_sample: pd.DataFrame, not_applicable: Mapping[str, str], metrics: Mapping[str, Metric] | None
+) -> dict[str, dict[str, Any]]:
+    from reports.statistics import summarise
+
+    if metrics is None:
+        from tasks.registry import METRICS
+
+        metrics = METRICS
+    present = set(per_sample.columns)
+    return {
+        name: {**asdict(summarise([per_sample], metric)), "unit": metric.unit}
+        for name, metric in metrics.items()
+        if name not in not_applicable and present.issuperset(metric.sample_columns)
+    }
+
+
+def _check_parts(header: Mapping[str, Any], per_sample: pd.DataFrame, curves: pd.DataFrame | None) -> None:
+    missing = [key for key in REQUIRED if key not in header]
+    if missing:
+        raise ValueError(f"the header lacks {', '.join(missing)}")
+    if per_sample.index.name != "sample" or "cluster" not in per_sample:
+        raise ValueError("per_sample must be indexed by 'sample' and have a 'cluster' column")
+    if not per_sample.index.is_unique:
+        raise ValueError("per_sample has a sample twice")
+    if curves is not None and not set(CURVE_COLUMNS) <= set(curves.columns):
+        raise ValueError(f"curves must have the columns {', '.join(CURVE_COLUMNS)}")
+
+
+def _write_tables(
+    folder: Path, per_sample: pd.DataFrame, predictions: Mapping[str, np.ndarray], curves: pd.DataFrame | None
+) -> None:
+    import numpy as np
+    import pandas as pd
+
+    per_sample.to_parquet(folder / "per_sample.parquet")
+    np.savez_compressed(folder / "predictions.npz", allow_pickle=False, **dict(predictions))
+    if curves is None:
+        curves = pd.DataFrame({"step": [], "name": [], "value": [], "time_ms": []})
+    types = {"step": "int64", "name": "str", "value": "float64", "time_ms": "int64"}
+    curves[list(CURVE_COLUMNS)].astype(types).to_parquet(folder / "curves.parquet", index=False)
+
+
+def _write_renders(folder: Path, renders: Mapping[str, Image | bytes]) -> None:
+    folder.mkdir()
+    for name, image in renders.items():
+        file = folder / f"{name.removesuffix('.png')}.png"
+        if isinstance(image, bytes):
+            file.write_bytes(image)
+        else:
+            image.save(file, "PNG")
+
+
+def _publish(beside: Path, place: Path) -> Path:
+    """Move a whole folder to its place by one rename; what stood there goes first."""
+    if place.exists():
+        old = place.parent / f"{beside.name}.old"
+        os.rename(place, old)
+        os.rename(beside, place)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(beside, place)
+    return place
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.rglob("*") if f.is_file())
+
+
+def _header_problem(header: Any) -> str | None:
+    if not isinstance(header, dict) or not isinstance(header.get("schema"), int):
+        return f"{HEADER_FILE} is not a record's header; remove the folder or copy it again."
+    if header["schema"] > SCHEMA:
+        return f"its schema is {header['schema']}, expected at most {SCHEMA}; update palmares to read it."
+    missing = [key for key in (*REQUIRED, "metrics", "files") if key not in header]
+    return (
+        f"{HEADER_FILE} lacks {', '.join(missing)}; remove the folder or copy it again." if missing else None
+    )
+
+
+def _missing_files(path: Path, header: dict[str, Any]) -> str | None:
+    for name, size in header["files"].items():
+        file = path / name
+        if not file.is_file() or file.stat().st_size != size:
+            return f"{name} is missing or cut short; the folder is not whole: remove it or copy it again."
+    return None
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{file} cannot be read ({error}); remove the record or copy it again.") from None
