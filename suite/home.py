@@ -37,7 +37,9 @@ class Home:
         """``PALMARES_HOME``, or ``./runs``. Raises RequestError for a URI."""
         value = os.environ.get("PALMARES_HOME") or "runs"
         if "://" in value:
-            raise RequestError(f"PALMARES_HOME is '{value}': expected a folder that every node can write (local or NFS).")
+            raise RequestError(
+                f"PALMARES_HOME is '{value}': expected a folder that every node can write (local or NFS)."
+            )
         return cls(Path(value))
 
     def require_writable(self) -> None:

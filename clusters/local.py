@@ -1,0 +1,31 @@
+"""A Ray session: on this machine, or on a cluster that is already up."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+
+OBJECT_STORE_BYTES = 512 * 1024**2
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None = None) -> Iterator[dict[str, float]]:
+    """Connect to Ray, starting a local head where no address is given; yields the cluster's resources.
+
+    A session that is already up is used and left up. ``address`` is Ray's (``auto``, ``host:port``, ``ray://...``).
+    Raises ConnectionError when nothing answers there.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield ray.cluster_resources()
+        return
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    if address or os.environ.get("RAY_ADDRESS"):
+        ray.init(address=address or "auto", **quiet)
+    else:
+        ray.init(object_store_memory=OBJECT_STORE_BYTES, include_dashboard=True, **quiet)
+    try:
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()

@@ -1,0 +1,366 @@
+"""The command line: parses, calls one function, prints. Only what needs torch or Ray imports them."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from suite import environment
+from suite.home import Home
+from tasks.errors import RequestError, unknown_name
+
+WRONG_REQUEST, WORK_FAILED, STOPPED = 2, 1, 130
+
+
+class Commands(click.Group):
+    """A group that answers a mistyped command with the nearest one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise unknown_name("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="palmares", prog_name="palmares")
+def cli() -> None:
+    """Palmares: benchmark and ablation suite for 3D hand reconstruction.
+
+    Records, caches and the embedded MLflow database live in PALMARES_HOME (default ./runs). PALMARES_MANO names a
+    folder with MANO_RIGHT.pkl and MANO_LEFT.pkl; without it the open procedural hand is used.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 the work failed, 2 the request was wrong, 130 stopped by Ctrl-C."""
+    environment.apply()
+    try:
+        code = cli.main(args=arguments, prog_name="palmares", standalone_mode=False)
+    except RequestError as error:
+        code = _complain(str(error), WRONG_REQUEST)
+    except click.ClickException as error:
+        code = _complain(error.format_message(), WRONG_REQUEST)
+    except (click.Abort, KeyboardInterrupt):
+        code = _complain("stopped: the same command goes on from the last checkpoint.", STOPPED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"palmares: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1))
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs, alone on standard output."
+)
+task_option = click.option("--task", default="single_hand", show_default=True, help="Benchmark task.")
+
+
+@cli.command("list")
+@click.argument("what", metavar="methods|tasks|layouts|ablations|metrics|clusters")
+@json_option
+def list_command(what: str, as_json: bool) -> None:
+    """What there is, a line each."""
+    from suite.listing import listing
+
+    rows = listing(what)
+    if as_json:
+        _print_json(rows)
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row['name']:<{width}}  {row['summary']}")
+
+
+@cli.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """What is installed and found here, and what follows from it."""
+    from suite.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json(findings)
+        return
+    for finding in findings:
+        mark = "found  " if finding["found"] else "missing"
+        click.echo(f"{mark}  {finding['name']:<12} {finding['value']:<28} {finding['follows']}".rstrip())
+
+
+@cli.group(cls=Commands)
+def data() -> None:
+    """Synthetic data in official layouts, and a check of any copy."""
+
+
+@data.command("make")
+@click.argument("layout")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--size", type=click.IntRange(min=1), default=1000, show_default=True, help="Unique training samples."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed: same bytes."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes.  [default: all cores]"
+)
+def data_make(layout: str, out: Path, size: int, seed: int, workers: int) -> None:
+    """Write synthetic data in the official LAYOUT to the folder OUT."""
+    from suite.progress import Progress
+    from tasks.layouts.registry import load_synthesiser
+
+    make = load_synthesiser(layout)
+    with Progress(f"making {layout} in {out}", "samples") as show:
+        make(out, size=size, seed=seed, workers=workers, progress=show)
+    click.echo(out)
+
+
+@data.command("check")
+@click.argument("layout")
+@click.argument("root", type=click.Path(path_type=Path))
+def data_check(layout: str, root: Path) -> None:
+    """Read every record of a dataset folder and list every problem; exit 1 if there is any."""
+    from tasks.layouts.registry import open_layout
+
+    if not root.is_dir():
+        raise RequestError(f"no data folder at '{root}': expected a copy in the {layout} layout.")
+    count = 0
+    for problem in open_layout(layout, root).check():
+        click.echo(str(problem))
+        count += 1
+    click.echo(
+        f"{root}: {count} problem{'s' * (count != 1)} found" if count else f"{root}: no problem found",
+        err=True,
+    )
+    sys.exit(WORK_FAILED if count else 0)
+
+
+def _overrides(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        key, separator, text = value.partition("=")
+        if not separator or not key:
+            raise RequestError(f"--set got '{value}': expected key=value, for example training.epochs=5.")
+        pairs[key.strip()] = text.strip()
+    return pairs
+
+
+def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in value.split(",")]
+    except ValueError:
+        raise RequestError(
+            f"--seeds got '{value}': expected whole numbers with commas, for example 0,1,2."
+        ) from None
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise RequestError(f"--seeds got '{value}': expected different numbers that are not negative.")
+    return seeds
+
+
+@cli.command()
+@click.argument("method")
+@task_option
+@click.option("--layout", help="Dataset layout.  [default: the task's first]")
+@click.option(
+    "--data", "root", type=click.Path(path_type=Path), help="Dataset folder.  [default: synthetic data]"
+)
+@click.option("--size", type=click.IntRange(min=16), help="Unique training samples of the synthetic default.")
+@click.option("--preset", default="tiny", show_default=True, help="The method's preset.")
+@click.option(
+    "--set", "overrides", multiple=True, callback=_overrides, metavar="KEY=VALUE", help="Override a setting."
+)
+@click.option("--seeds", default="0", show_default=True, callback=_seeds, help="Training seeds, with commas.")
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="0: in this process, no Ray."
+)
+@click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, show_default=True)
+@click.option("--address", help="Ray cluster to use.  [default: one started here]")
+@json_option
+def run(
+    method: str,
+    task: str,
+    layout: str | None,
+    root: Path | None,
+    size: int | None,
+    preset: str,
+    overrides: dict[str, str],
+    seeds: list[int],
+    workers: int,
+    gpus_per_worker: float,
+    address: str | None,
+    as_json: bool,
+) -> None:
+    """Train METHOD's stages that are not cached, evaluate and record; a cell that is done is not run again."""
+    from suite.plan import Request, resolve_names, resolve_settings
+
+    request = Request(method, task, layout, root, size, preset, overrides, seeds)
+    resolve_names(request)
+    resolve_settings(request)
+    home = Home.from_environment()
+    home.require_writable()
+    headers = _run(home, [request], workers, gpus_per_worker, address)
+    _show_cells(headers, as_json)
+
+
+def _run(
+    home: Home, requests: list[Any], workers: int, gpus: float, address: str | None
+) -> list[dict[str, Any]]:
+    from suite.data import open_source
+    from suite.plan import make_cells, resolve_names
+    from suite.progress import Progress
+    from suite.run import run_cells
+    from suite.train import Resources
+
+    cells = []
+    for request in requests:
+        layout = resolve_names(request)[2]
+        with Progress(f"data ({layout})", "samples") as show:
+            source = open_source(home, layout, request.data, request.size, show)
+        cells += make_cells(request, source)
+    with _quiet_stdout():
+        return run_cells(home, cells, Resources(workers, gpus_per_worker=gpus), address)
+
+
+@contextlib.contextmanager
+def _quiet_stdout() -> Iterator[None]:
+    """Whatever libraries print goes to standard error; standard output is ours."""
+    kept = os.dup(1)
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _show_cells(headers: list[dict[str, Any]], as_json: bool) -> None:
+    from reports.record import cell_json
+
+    if as_json:
+        _print_json([cell_json(header) for header in headers])
+    else:
+        from suite.status import describe
+
+        for header in headers:
+            click.echo(describe(header))
+    sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)
+
+
+@cli.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Every cell's state; failures with their reason and last log lines."""
+    from reports.record import cell_json
+    from suite.status import describe, every_cell
+
+    headers = every_cell(Home.from_environment())
+    if as_json:
+        _print_json([cell_json(header) for header in headers])
+        return
+    for header in headers:
+        click.echo(describe(header))
+        for line in header.get("log", ()):
+            click.echo(f"    {line}")
+    if not headers:
+        click.echo("no cells yet: palmares run METHOD", err=True)
+
+
+@cli.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: PALMARES_HOME/report]"
+)
+@click.option("--task", help="Only this task.  [default: all]")
+@click.option("--formats", default="html,md,tex,csv", show_default=True)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Recompute every number of a report from its records; exit 1 on a mismatch.",
+)
+def report(out: Path | None, task: str | None, formats: str, verify: bool) -> None:
+    """Tables, figures and the page, made of the records alone."""
+    from suite.reporting import make_report, recompute
+
+    home = Home.from_environment()
+    folder = out or home.report
+    if verify:
+        mismatches = recompute(home, folder)
+        for mismatch in mismatches:
+            click.echo(mismatch)
+        click.echo(f"{folder}: {len(mismatches) or 'no'} mismatch{'es' * (len(mismatches) != 1)}", err=True)
+        sys.exit(WORK_FAILED if mismatches else 0)
+    click.echo(make_report(home, folder, task, tuple(formats.split(","))))
+
+
+@cli.command()
+@json_option
+def sync(as_json: bool) -> None:
+    """Mirror every record to the MLflow server now configured; running it twice changes nothing."""
+    from dataclasses import asdict
+
+    from reports.tracking import sync as mirror_all
+    from reports.tracking import tracking_uri
+
+    home = Home.from_environment()
+    home.require_writable()
+    with _quiet_stdout():
+        outcome = mirror_all(home.root)
+    if as_json:
+        _print_json(asdict(outcome))
+    else:
+        click.echo(
+            f"{tracking_uri(home.root)}: {len(outcome.mirrored)} mirrored, {len(outcome.unchanged)} unchanged, "
+            f"{len(outcome.failed)} failed"
+        )
+        for cell, reason in outcome.failed.items():
+            click.echo(f"  {cell}: {reason}", err=True)
+    sys.exit(WORK_FAILED if outcome.failed else 0)
+
+
+@cli.command()
+@click.argument("method")
+@json_option
+def check(method: str, as_json: bool) -> None:
+    """The conformance suite on one method: ticks and crosses, exit 1 on a cross."""
+    from suite.conformance import examine
+
+    results = []
+    for result in examine(method):
+        results.append(result)
+        if not as_json:
+            click.echo(
+                f"{'✓' if result['ok'] else '✗'} {result['name']}{': ' + result['why'] if result['why'] else ''}"
+            )
+    if as_json:
+        _print_json(results)
+    sys.exit(0 if all(result["ok"] for result in results) else WORK_FAILED)
+
+
+@cli.command()
+@click.option("--seeds", default="0", show_default=True, callback=_seeds, help="Training seeds, with commas.")
+@click.option("--workers", type=click.IntRange(min=0), default=1, show_default=True)
+def demo(seeds: list[int], workers: int) -> None:
+    """Synthetic data, every method at its tiny preset, the report; prints the leaderboard and the report's path."""
+    from suite.demo import requests
+    from suite.reporting import make_report
+
+    home = Home.from_environment()
+    home.require_writable()
+    headers = _run(home, requests(seeds), workers, 0.0, None)
+    click.echo(make_report(home, home.report, None, ("html", "md", "tex", "csv")))
+    sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)

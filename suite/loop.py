@@ -1,0 +1,305 @@
+"""The generic training loop: any stage of any method, one process or many.
+
+It knows nothing of Ray. A ``Session`` says which rank this is, on which device, where the last checkpoint is and
+where the next one goes; ``suite.worker`` supplies Ray Train's, ``PlainSession`` is the one-process form.
+
+Everything random is drawn from a seed made of (seed, epoch, rank), so a resumed training repeats the interrupted one
+bit for bit on the same number of workers.
+"""
+
+import math
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from methods.base import Progress, Stage
+from methods.config import MethodConfig, TrainingConfig
+from suite.curves import CurveFile, Point, make_point
+
+Item = TypeVar("Item")
+CURVE_POINTS_PER_EPOCH = 10
+STATE_FILE = "state.pt"
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+class Session(ABC):
+    """Where a training runs, and how it survives."""
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @abstractmethod
+    def prepare(self, module: nn.Module) -> nn.Module:
+        """The module on the session's device, wrapped for data-parallel training among several workers."""
+
+    @abstractmethod
+    def load_state(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None at the beginning."""
+
+    @abstractmethod
+    def report(self, metrics: dict[str, float], state: dict[str, Any] | None) -> None:
+        """Called by every rank after every epoch; ``state`` is given by rank 0 when a checkpoint is due."""
+
+
+class PlainSession(Session):
+    """One process without Ray; the checkpoint is a file in ``folder``."""
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self.folder = folder
+        self.device = torch.device(device)
+
+    def prepare(self, module: nn.Module) -> nn.Module:
+        return module.to(self.device)
+
+    def load_state(self) -> dict[str, Any] | None:
+        path = self.folder / STATE_FILE
+        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+    def report(self, metrics: dict[str, float], state: dict[str, Any] | None) -> None:
+        if state is not None:
+            save_whole(state, self.folder / STATE_FILE)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many steps there are and what the learning rate is at each."""
+
+    settings: TrainingConfig
+    steps_per_epoch: int
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.settings.epochs
+
+    def factor(self, step: int) -> float:
+        """Share of the full learning rate at ``step``."""
+        warmup = self.settings.warmup_fraction * self.steps
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if self.settings.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
+        if self.settings.schedule == "step":
+            return 1.0 if step < self.steps / 2 else 0.1
+        return 1.0
+
+
+def train_stage(
+    stage: Stage,
+    module: nn.Module,
+    data: dict[str, Any],
+    config: MethodConfig,
+    seed: int,
+    session: Session,
+    curve_path: Path,
+    augment: Callable[..., Any],
+    announce: Callable[[int], None] = lambda steps: None,
+) -> nn.Module:
+    """Train a stage to the end, from its last checkpoint where there is one; returns the bare module on the CPU."""
+    if stage.fit is not None:
+        stage.fit(module, whole_set(data["train"], stage.training(config).batch_size))
+        session.report({}, None)
+        return module
+    settings = stage.training(config)
+    run = _Run(stage, module, data, settings, config, seed, session, augment)
+    announce(run.schedule.steps)
+    curve = CurveFile(curve_path, run.resume()) if session.rank == 0 else None
+    for epoch in range(run.next_epoch, settings.epochs):
+        points = run.epoch(epoch)
+        points += run.validate(epoch)
+        if curve is not None:
+            curve.append(points)
+        last = epoch + 1 == settings.epochs
+        due = last or (epoch + 1) % settings.checkpoint_epochs == 0
+        session.report(_last_values(points), run.state(epoch + 1) if due and session.rank == 0 else None)
+    return run.bare.cpu()
+
+
+class _Run:
+    """The moving parts of one training."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        module: nn.Module,
+        data: dict[str, Any],
+        settings: TrainingConfig,
+        config: MethodConfig,
+        seed: int,
+        session: Session,
+        augment: Callable[..., Any],
+    ) -> None:
+        self.stage, self.bare, self.data, self.settings = stage, module, data, settings
+        self.config, self.seed, self.session, self._augment = config, seed, session, augment
+        self.batch_size = min(settings.batch_size, len(data["train"]))
+        self.schedule = Schedule(settings, max(1, len(data["train"]) // self.batch_size))
+        self.next_epoch = 0
+        self._saved = session.load_state()
+        if self._saved:
+            module.load_state_dict(self._saved["module"])
+            self.next_epoch = self._saved["next_epoch"]
+        self.module = session.prepare(module)
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(
+            parameters,
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=_fused(parameters),
+        )
+        self.rate = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self.schedule.factor)
+
+    def resume(self) -> int:
+        """Restore the optimiser; the step at which training goes on."""
+        if self._saved:
+            self.optimiser.load_state_dict(self._saved["optimiser"])
+            self.rate.load_state_dict(self._saved["rate"])
+            self._saved = None
+        return self.next_epoch * self.schedule.steps_per_epoch
+
+    def state(self, next_epoch: int) -> dict[str, Any]:
+        return {
+            "module": self.bare.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rate": self.rate.state_dict(),
+            "next_epoch": next_epoch,
+        }
+
+    def epoch(self, epoch: int) -> list[Point]:
+        """One pass over the training set; returns its curve points."""
+        torch.manual_seed(mix(self.seed, epoch, self.session.rank))
+        self.module.train()
+        window = _Window(max(1, self.schedule.steps_per_epoch // CURVE_POINTS_PER_EPOCH))
+        first = epoch * self.schedule.steps_per_epoch
+        for step, batch in enumerate(ahead(self._batches(epoch)), start=first):
+            terms = self._step(batch, Progress(epoch, self.settings.epochs, step, self.schedule.steps))
+            window.add(step + 1, terms)
+        window.flush()
+        return window.points
+
+    def _step(self, batch: Any, progress: Progress) -> dict[str, torch.Tensor]:
+        self.optimiser.zero_grad(set_to_none=True)
+        with self._autocast():
+            terms = self.stage.loss(self.module, batch, progress)
+        terms["total"].backward()
+        nn.utils.clip_grad_norm_(self.bare.parameters(), self.settings.clip_norm)
+        self.optimiser.step()
+        self.rate.step()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _batches(self, epoch: int) -> Iterator[Any]:
+        """This rank's share of each global batch, in an order that depends on seed and epoch alone."""
+        order = torch.Generator().manual_seed(mix(self.seed, epoch, -1))
+        noise = torch.Generator().manual_seed(mix(self.seed, epoch, self.session.rank))
+        shuffled = torch.randperm(len(self.data["train"]), generator=order)
+        for step in range(self.schedule.steps_per_epoch):
+            whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
+            share = whole[self.session.rank :: self.session.world_size]
+            batch = self._augment(self.data["train"].gather(share), self.config.augment, noise)
+            yield batch.to(self.session.device)
+
+    @torch.no_grad()
+    def validate(self, epoch: int) -> list[Point]:
+        """Mean validation loss by rank 0, in evaluation mode."""
+        if self.session.rank != 0 or not len(self.data["val"]):
+            return []
+        self.bare.eval()
+        sums: dict[str, float] = {}
+        step = (epoch + 1) * self.schedule.steps_per_epoch
+        progress = Progress(epoch, self.settings.epochs, step, self.schedule.steps)
+        for batch in whole_set(self.data["val"], self.batch_size):
+            with self._autocast():
+                terms = self.stage.loss(self.bare, batch.to(self.session.device), progress)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
+        now = int(time.time() * 1000)
+        count = len(self.data["val"])
+        return [make_point(step, f"val/{name}", total / count, now) for name, total in sums.items()]
+
+    def _autocast(self) -> Any:
+        if self.session.device.type == "cuda" and self.settings.precision == "bfloat16":
+            return torch.autocast("cuda", torch.bfloat16)
+        return nullcontext()
+
+
+class _Window:
+    """Means of loss terms over a few steps, fetched from the device once per window."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.points: list[Point] = []
+        self._sums: dict[str, torch.Tensor] = {}
+        self._count = 0
+        self._step = 0
+
+    def add(self, step: int, terms: dict[str, torch.Tensor]) -> None:
+        for name, value in terms.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._count, self._step = self._count + 1, step
+        if self._count == self.length:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._count:
+            return
+        means = {name: float(total) / self._count for name, total in self._sums.items()}
+        broken = [name for name, value in means.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingDivergedError(
+                f"loss '{broken[0]}' is not finite at step {self._step}: lower the learning rate."
+            )
+        now = int(time.time() * 1000)
+        self.points += [make_point(self._step, f"train/{name}", value, now) for name, value in means.items()]
+        self._sums, self._count = {}, 0
+
+
+def _last_values(points: list[Point]) -> dict[str, float]:
+    return {point["name"]: point["value"] for point in points}
+
+
+def _fused(parameters: list[nn.Parameter]) -> bool:
+    return all(p.dtype == torch.float32 for p in parameters)
+
+
+def whole_set(dataset: Any, batch_size: int) -> Iterator[Any]:
+    """Every sample once, in order."""
+    for start in range(0, len(dataset), batch_size):
+        yield dataset.gather(torch.arange(start, min(start + batch_size, len(dataset))))
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the next one prepared by a thread while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        end = object()
+        future = pool.submit(next, items, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]
+
+
+def mix(seed: int, epoch: int, rank: int) -> int:
+    """One 63-bit seed from three numbers, without structure between neighbours."""
+    value = 0x9E3779B97F4A7C15
+    for part in (seed, epoch, rank):
+        value = ((value ^ (part & 0xFFFFFFFFFFFFFFFF)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        value ^= value >> 31
+    return value >> 1
+
+
+def save_whole(state: Any, path: Path) -> None:
+    """``torch.save`` beside, then renamed over: no reader ever sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(state, beside)
+    beside.replace(path)

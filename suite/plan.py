@@ -1,0 +1,198 @@
+"""Cells: what is planned, run, recorded and reported, and how each is identified.
+
+A cell is (method, variant, task, seed). Its identity is a hash of everything that may change its numbers, and of
+nothing else: never of a path, a host, a date or the number of workers.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from methods.base import MethodSpec
+from tasks.base import Protocol, TaskSpec
+from tasks.errors import RequestError, unknown_name
+
+if TYPE_CHECKING:
+    from methods.config import MethodConfig
+    from suite.data import DataSource
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``palmares run`` was asked for."""
+
+    method: str
+    task: str
+    layout: str | None = None
+    data: Path | None = None
+    size: int | None = None
+    preset: str = "tiny"
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    seeds: Sequence[int] = (0,)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of work, with everything a worker needs to do it."""
+
+    method: MethodSpec
+    task: TaskSpec
+    protocol: Protocol
+    layout: str
+    root: Path
+    data_fingerprint: str
+    synthetic: bool
+    hand_fingerprint: str
+    hand_name: str
+    preset: str
+    variant: str
+    config: "MethodConfig"
+    seed: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that may change the numbers of this cell."""
+        return {
+            "method": self.method.name,
+            "method_version": self.method.version,
+            "config": self.config.model_dump(mode="json"),
+            "task": self.task.name,
+            "task_version": self.task.version,
+            "protocol": self.protocol.label,
+            "layout": self.layout,
+            "split": "test",
+            "data_fingerprint": self.data_fingerprint,
+            "hand": self.hand_fingerprint,
+            "seed": self.seed,
+        }
+
+    @property
+    def id(self) -> str:
+        return digest(self.identity)
+
+    @property
+    def label(self) -> str:
+        """The name a person reads: method, variant, seed."""
+        variant = "" if self.variant == "default" else f" [{self.variant}]"
+        return f"{self.method.name}{variant} seed {self.seed}"
+
+    def header(self) -> dict[str, Any]:
+        """The fields that the record, the lease and MLflow show of this cell."""
+        return {
+            "cell": self.id,
+            "kind": "run",
+            "identity": self.identity,
+            "method": self.method.name,
+            "method_title": self.method.title,
+            "task": self.task.name,
+            "layout": self.layout,
+            "split": "test",
+            "axis": None,
+            "variant": self.variant,
+            "seed": self.seed,
+            "preset": self.preset,
+            "protocol": {
+                "name": self.protocol.name,
+                "version": self.protocol.version,
+                "text": self.protocol.text,
+            },
+            "synthetic": self.synthetic,
+            "hand_name": self.hand_name,
+            "flags": list(self.method.flags),
+        }
+
+
+def digest(value: Any) -> str:
+    """16 hex digits of a JSON value, the same on every machine."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def resolve_names(request: Request) -> tuple[MethodSpec, TaskSpec, str]:
+    """The declarations a request names. Raises RequestError with the nearest valid name; imports nothing heavy."""
+    from methods.registry import METHODS
+    from tasks.layouts.registry import LAYOUTS
+    from tasks.registry import TASKS
+
+    method = METHODS.get(request.method)
+    if method is None:
+        raise unknown_name("method", request.method, METHODS)
+    task = TASKS.get(request.task)
+    if task is None:
+        raise unknown_name("task", request.task, TASKS)
+    if task.name not in method.tasks:
+        raise RequestError(
+            f"method '{method.name}' does not solve task '{task.name}': it solves {', '.join(method.tasks)}."
+        )
+    layout = request.layout or task.layouts[0]
+    if layout not in LAYOUTS:
+        raise unknown_name("layout", layout, LAYOUTS)
+    if layout not in task.layouts:
+        raise RequestError(
+            f"task '{task.name}' does not read layout '{layout}': it reads {', '.join(task.layouts)}."
+        )
+    return method, task, layout
+
+
+def resolve_settings(request: Request) -> "MethodConfig":
+    """The validated configuration of a request. Raises RequestError for a bad preset, key or value."""
+    from methods.config import resolve_config
+    from methods.registry import load_config_model, load_preset
+
+    preset = load_preset(request.method, request.preset)
+    return resolve_config(load_config_model(request.method), preset, dict(request.overrides))
+
+
+def make_cells(request: Request, source: "DataSource") -> list[Cell]:
+    """The cells of a request, one per seed, on data that is already there."""
+    from tasks.hands.hand import load_hand
+    from tasks.registry import PROTOCOLS
+
+    method, task, layout = resolve_names(request)
+    config = resolve_settings(request)
+    hand = load_hand()
+    return [
+        Cell(
+            method=method,
+            task=task,
+            protocol=PROTOCOLS[task.protocols[layout]],
+            layout=layout,
+            root=source.root,
+            data_fingerprint=source.fingerprint,
+            synthetic=source.synthetic,
+            hand_fingerprint=hand.fingerprint,
+            hand_name=hand.name,
+            preset=request.preset,
+            variant=variant_name(request.overrides),
+            config=config,
+            seed=seed,
+        )
+        for seed in request.seeds
+    ]
+
+
+def variant_name(overrides: Mapping[str, str]) -> str:
+    """``default``, or the overrides in a fixed order."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(overrides.items())) or "default"
+
+
+def stage_key(cell: Cell, stage: Any, upstream_keys: Mapping[str, str]) -> str:
+    """The address of a trained stage: equal keys, equal weights."""
+    return digest(
+        {
+            "method": cell.method.name,
+            "stage": stage.name,
+            "version": stage.version,
+            "config": stage.config_slice(cell.config),
+            "training": stage.training(cell.config).model_dump(mode="json"),
+            "upstream": {name: upstream_keys[name] for name in stage.needs},
+            "task": [cell.task.name, cell.task.version],
+            "layout": cell.layout,
+            "data": cell.data_fingerprint,
+            "hand": cell.hand_fingerprint,
+            "seed": cell.seed,
+        }
+    )

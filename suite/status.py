@@ -1,0 +1,79 @@
+"""Every cell's state: done and stale from the records, running and failed from the cells' folders."""
+
+from pathlib import Path
+from typing import Any
+
+from suite.home import Home, read_json
+from suite.lease import alive, read_lease
+
+Header = dict[str, Any]
+SHOWN_METRICS = 3
+
+
+def every_cell(home: Home) -> list[Header]:
+    """The headers of all cells with their state, those with a record first."""
+    from reports.record import scan_records
+
+    records, skipped = scan_records(home.records)
+    headers = [_with_staleness(record.header) for record in records]
+    headers += [{"cell": broken.path.name, "state": "failed", "reason": broken.reason} for broken in skipped]
+    known = {header["cell"] for header in headers}
+    folders = sorted(home.cells.iterdir()) if home.cells.is_dir() else []
+    return headers + [_unfinished(folder) for folder in folders if folder.name not in known]
+
+
+def _unfinished(folder: Path) -> Header:
+    header: Header = read_json(folder / "cell.json") or {"cell": folder.name}
+    lease = read_lease(folder)
+    failure = read_json(folder / "failure.json")
+    if lease and alive(lease):
+        return {**header, "state": "running", "reason": f"process {lease['pid']} on {lease['host']}"}
+    if failure:
+        return {**header, "state": "failed", "reason": failure["reason"], "log": failure["log"]}
+    return {
+        **header,
+        "state": "planned",
+        "reason": "cut off: the same command goes on from the last checkpoint",
+    }
+
+
+def _with_staleness(header: Header) -> Header:
+    """``stale`` where the code's or the protocol's version has moved on since the record was written."""
+    from methods.registry import METHODS
+    from tasks.registry import PROTOCOLS, TASKS
+
+    identity = header["identity"]
+    method, task = METHODS.get(header["method"]), TASKS.get(header["task"])
+    protocol = PROTOCOLS.get(header["protocol"]["name"])
+    reasons = []
+    if method and header["kind"] != "external" and method.version != identity["method_version"]:
+        reasons.append(f"method version {identity['method_version']} is now {method.version}")
+    if task and task.version != identity["task_version"]:
+        reasons.append(f"task version {identity['task_version']} is now {task.version}")
+    if protocol and protocol.label != identity["protocol"]:
+        reasons.append(f"protocol {identity['protocol']} is now {protocol.label}")
+    return {**header, "state": "stale", "reason": "; ".join(reasons)} if reasons else header
+
+
+def describe(header: Header) -> str:
+    """One line for people: cell, state, name and the first metrics or the reason."""
+    variant = header.get("variant", "default")
+    name = header.get("method", "?") + ("" if variant == "default" else f" [{variant}]")
+    line = f"{header['cell']}  {header.get('state', 'planned'):<8} {name}, seed {header.get('seed', '?')}"
+    if header.get("reason"):
+        return f"{line}: {header['reason']}"
+    return f"{line}  {_metrics(header)}".rstrip()
+
+
+def _metrics(header: Header) -> str:
+    from tasks.registry import METRICS, TASKS
+
+    values = header.get("metrics", {})
+    task = TASKS.get(header.get("task", ""))
+    names = [name for name in (task.headline if task else values) if name in values][:SHOWN_METRICS]
+    shown = []
+    for name in names:
+        digits = METRICS[name].digits if name in METRICS else 3
+        value = values[name]["value"]
+        shown.append(f"{name} {value:.{digits}f}" if value is not None else f"{name} undefined")
+    return "  ".join(shown)

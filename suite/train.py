@@ -1,0 +1,116 @@
+"""Training one stage, seen from the driver: a Ray Train job whose workers may die and come back."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from suite.home import Home
+from suite.plan import Cell
+from suite.stages import require_whole
+
+MAX_WORKER_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use. ``workers = 0`` runs everything in this process, without Ray."""
+
+    workers: int = 1
+    cpus_per_worker: int = 1
+    gpus_per_worker: float = 0.0
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpus_per_worker else "cpu"
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """Everything a worker needs to train one stage, in plain values."""
+
+    home: str
+    method: str
+    config: str
+    task: str
+    layout: str
+    root: str
+    stage: str
+    key: str
+    upstream: dict[str, str]
+    seed: int
+    cpus: int
+    device: str
+
+    @classmethod
+    def of(
+        cls, home: Home, cell: Cell, stage: str, key: str, upstream: dict[str, str], resources: Resources
+    ) -> "StageJob":
+        return cls(
+            home=str(home.root),
+            method=cell.method.name,
+            config=cell.config.model_dump_json(),
+            task=cell.task.name,
+            layout=cell.layout,
+            root=str(cell.root),
+            stage=stage,
+            key=key,
+            upstream=upstream,
+            seed=cell.seed,
+            cpus=resources.cpus_per_worker,
+            device=resources.device,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Checkpoints and curve of this stage while it trains."""
+        return Home(Path(self.home)).train / self.key
+
+    @property
+    def curve(self) -> Path:
+        return self.folder / "curve.jsonl"
+
+    @property
+    def plan(self) -> Path:
+        """How many steps the training has, written when it starts."""
+        return self.folder / "plan.json"
+
+
+def train(job: StageJob, resources: Resources) -> None:
+    """Train a stage to the end and publish it; a training that was cut off goes on from its last checkpoint."""
+    for checkpoint in sorted(job.folder.glob("**/state.pt")):
+        require_whole(checkpoint)
+    if resources.workers == 0:
+        from suite.loop import PlainSession
+        from suite.worker import work
+
+        work(job, PlainSession(job.folder, job.device))
+    else:
+        _train_under_ray(job, resources)
+
+
+def _train_under_ray(job: StageJob, resources: Resources) -> None:
+    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from suite.worker import ray_worker
+
+    per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        per_worker["GPU"] = resources.gpus_per_worker
+    TorchTrainer(
+        ray_worker,
+        train_loop_config={"job": json.dumps(asdict(job))},
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=resources.gpus_per_worker > 0,
+            resources_per_worker=per_worker,
+        ),
+        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo", timeout_s=120),
+        run_config=RunConfig(
+            name=job.key,
+            storage_path=str(job.folder.parent),
+            failure_config=FailureConfig(max_failures=MAX_WORKER_FAILURES, controller_failure_limit=2),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    ).fit()
