@@ -47,20 +47,21 @@ def examine(name: str) -> Iterator[dict[str, Any]]:
     """Yield ``{"name", "ok", "why"}`` for each requirement. Raises RequestError for an unknown method."""
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
-    yield _tried("every preset gives a valid config", lambda: presets_are_valid(name))
+    yield _tried("", presets_are_valid, name)
     for task in METHODS[name].tasks:
         with tempfile.TemporaryDirectory() as folder:
             bench = make_bench(name, task, Path(folder) / "data")
-            for text, requirement in REQUIREMENTS.items():
-                yield _tried(f"{task}: {text}", lambda requirement=requirement: requirement(bench))  # type: ignore[misc]
+            for requirement in REQUIREMENTS:
+                yield _tried(f"{task}: ", requirement, bench)
 
 
-def _tried(text: str, requirement: Callable[[], str]) -> dict[str, Any]:
+def _tried(prefix: str, requirement: Callable[[Any], str], subject: Any) -> dict[str, Any]:
     try:
-        why = requirement()
+        why = requirement(subject)
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-    return {"name": text, "ok": not why, "why": why}
+    text = (requirement.__doc__ or requirement.__name__).rstrip(".")
+    return {"name": prefix + text, "ok": not why, "why": why}
 
 
 def make_bench(name: str, task_name: str, root: Path) -> Bench:
@@ -74,7 +75,7 @@ def make_bench(name: str, task_name: str, root: Path) -> Bench:
 
 
 def presets_are_valid(name: str) -> str:
-    """Empty, or what is wrong: as every requirement below."""
+    """Every preset gives a valid configuration."""
     missing = {"tiny"} - set(presets(name))
     if missing:
         return "there is no preset 'tiny'"
@@ -84,6 +85,7 @@ def presets_are_valid(name: str) -> str:
 
 
 def unknown_settings_are_refused(bench: Bench) -> str:
+    """An unknown setting is refused."""
     from methods.config import resolve_config
 
     try:
@@ -94,6 +96,7 @@ def unknown_settings_are_refused(bench: Bench) -> str:
 
 
 def stages_form_an_order(bench: Bench) -> str:
+    """Every stage comes after those it needs."""
     seen: set[str] = set()
     for stage in bench.method.stages():
         if stage.name in seen:
@@ -105,6 +108,7 @@ def stages_form_an_order(bench: Bench) -> str:
 
 
 def building_is_seeded(bench: Bench) -> str:
+    """The same seed builds the same network."""
     for name, module in bench.built(1).items():
         again = bench.built(1)[name].state_dict()
         if any(not torch.equal(value, again[key]) for key, value in module.state_dict().items()):
@@ -113,6 +117,7 @@ def building_is_seeded(bench: Bench) -> str:
 
 
 def training_lowers_the_loss(bench: Bench) -> str:
+    """Training lowers the loss."""
     modules = bench.built()
     for stage in bench.method.stages():
         why = _train_a_little(bench, stage, modules[stage.name])
@@ -141,6 +146,7 @@ def _train_a_little(bench: Bench, stage: Stage, module: nn.Module) -> str:
 
 
 def predictions_have_the_declared_fields(bench: Bench) -> str:
+    """Predictions have the declared fields."""
     declared = bench.task.spec.prediction_fields
     fields = bench.method.predict(_eval(bench.built()), bench.batch())
     unknown = set(fields) - set(declared)
@@ -156,6 +162,7 @@ def predictions_have_the_declared_fields(bench: Bench) -> str:
 
 
 def predictions_survive_saving(bench: Bench) -> str:
+    """Predictions survive saving and loading."""
     modules = bench.built(1)
     before = bench.method.predict(_eval(modules), bench.batch())
     fresh = bench.built(2)
@@ -169,6 +176,7 @@ def predictions_survive_saving(bench: Bench) -> str:
 
 
 def samples_do_not_mix(bench: Bench) -> str:
+    """One sample's prediction does not depend on another's."""
     modules = _eval(bench.built())
     whole = bench.method.predict(modules, bench.batch())
     alone = bench.method.predict(modules, bench.data["train"].gather(torch.arange(1)))
@@ -177,6 +185,7 @@ def samples_do_not_mix(bench: Bench) -> str:
 
 
 def predictions_can_be_scored(bench: Bench) -> str:
+    """Predictions can be scored."""
     from tasks.registry import PROTOCOLS
 
     fields = bench.method.predict(_eval(bench.built()), bench.data["test"].gather(torch.arange(4)))
@@ -191,13 +200,14 @@ def _eval(modules: dict[str, nn.Module]) -> dict[str, nn.Module]:
     return {name: module.eval().requires_grad_(False) for name, module in modules.items()}
 
 
-REQUIREMENTS: dict[str, Callable[[Bench], str]] = {
-    "an unknown setting is refused": unknown_settings_are_refused,
-    "every stage comes after those it needs": stages_form_an_order,
-    "the same seed builds the same network": building_is_seeded,
-    "training lowers the loss": training_lowers_the_loss,
-    "predictions have the declared fields": predictions_have_the_declared_fields,
-    "predictions survive saving and loading": predictions_survive_saving,
-    "one sample's prediction does not depend on another's": samples_do_not_mix,
-    "predictions can be scored": predictions_can_be_scored,
-}
+REQUIREMENTS: tuple[Callable[[Bench], str], ...] = (
+    unknown_settings_are_refused,
+    stages_form_an_order,
+    building_is_seeded,
+    training_lowers_the_loss,
+    predictions_have_the_declared_fields,
+    predictions_survive_saving,
+    samples_do_not_mix,
+    predictions_can_be_scored,
+)
+"""Each says in its docstring what must hold, and returns what is wrong, or nothing."""
