@@ -60,12 +60,12 @@ def test_a_lease_of_another_host_holds_until_its_heart_stops(tmp_path):
 
 
 def test_a_failure_keeps_the_reason_at_the_bottom_and_the_last_log_lines(tmp_path):
-    class Wrapper(Exception):
+    class WrapperError(Exception):
         def __init__(self, inner):
             super().__init__("a worker failed")
             self.worker_failures = {0: inner}
 
-    failure = write_failure(tmp_path, Wrapper(MemoryError("out of\nmemory")))
+    failure = write_failure(tmp_path, WrapperError(MemoryError("out of\nmemory")))
     assert failure["reason"] == "out of memory"
     assert failure["kind"] == "MemoryError"
     assert failure["log"][-1].endswith("a worker failed")

@@ -99,7 +99,9 @@ def test_an_interrupted_training_resumes_and_ends_bit_for_bit_as_if_undisturbed(
     resumed = run(tmp_path / "a", Regression())
     undisturbed = run(tmp_path / "b", Regression())
     assert torch.equal(weights(resumed), weights(undisturbed))
-    curves = [[(p["step"], p["name"], p["value"]) for p in read_curve(tmp_path / x / "curve.jsonl")] for x in "ab"]
+    curves = [
+        [(p["step"], p["name"], p["value"]) for p in read_curve(tmp_path / x / "curve.jsonl")] for x in "ab"
+    ]
     assert curves[0] == curves[1]
 
 
@@ -145,11 +147,10 @@ def test_items_prepared_ahead_come_in_order_and_errors_come_through():
         yield from range(3)
         raise ValueError("broken image")
 
-    seen = []
+    prepared = ahead(items())
+    assert [next(prepared) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="broken image"):
-        for item in ahead(items()):
-            seen.append(item)
-    assert seen == [0, 1, 2]
+        next(prepared)
 
 
 def test_seeds_of_neighbouring_epochs_and_ranks_differ():

@@ -1,0 +1,162 @@
+"""The command line: quick, quiet, and one clear line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "ray", "mlflow", "pandas", "scipy", "matplotlib", "smplx")
+
+
+def palmares(*arguments, home=None, **environment):
+    """Run the command as a user does."""
+    env = {**os.environ, **environment}
+    if home is not None:
+        env["PALMARES_HOME"] = str(home)
+    return subprocess.run(
+        [sys.executable, "-m", "suite", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=300,
+    )
+
+
+def refused(result, *words, code=2):
+    """One line on standard error that holds every word, the given exit code, nothing on standard output."""
+    lines = result.stderr.strip().splitlines()
+    assert result.returncode == code, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert result.stdout == ""
+    for word in words:
+        assert word in lines[0]
+
+
+def imported_by(arguments):
+    code = (
+        "import sys\nfrom suite.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    return (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        .stderr.strip()
+        .splitlines()[-1]
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["list", "methods"],
+        ["list", "metrics"],
+        ["list", "ablations"],
+        ["list", "layouts"],
+    ],
+)
+def test_help_and_lists_import_nothing_heavy(arguments):
+    assert imported_by(arguments) == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "methods"]])
+def test_help_and_lists_answer_in_less_than_four_tenths_of_a_second_of_computing(arguments):
+    def cpu_seconds():
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "suite", *arguments], capture_output=True, check=True)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(cpu_seconds() for _ in range(3)) < 0.4
+
+
+@pytest.mark.parametrize("what", ["methods", "tasks", "layouts", "ablations", "metrics", "clusters"])
+def test_every_list_is_json_with_names(what):
+    rows = json.loads(palmares("list", what, "--json").stdout)
+    assert rows
+    assert all(row["name"] and row["summary"] for row in rows)
+
+
+def test_the_lists_hold_what_the_suite_is_for():
+    names = {row["name"] for row in json.loads(palmares("list", "methods", "--json").stdout)}
+    assert {"amvur", "mean_hand", "mano_regressor"} <= names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "amvurr"], ["unknown method 'amvurr'", "did you mean 'amvur'?"]),
+        (["run", "amvur", "--task", "single_hnd"], ["unknown task", "did you mean 'single_hand'?"]),
+        (["run", "amvur", "--layout", "freihnd"], ["unknown layout", "did you mean 'freihand'?"]),
+        (["run", "amvur", "--preset", "tny"], ["unknown preset", "did you mean 'tiny'?"]),
+        (
+            ["run", "amvur", "--set", "training.epoch=3"],
+            ["unknown setting", "did you mean 'training.epochs'?"],
+        ),
+        (["run", "amvur", "--set", "training.epochs=many"], ["training.epochs", "integer", "'many'"]),
+        (["run", "amvur", "--set", "training.epochs"], ["expected key=value"]),
+        (["run", "amvur", "--seeds", "0,x"], ["--seeds", "expected whole numbers"]),
+        (["run", "amvur", "--data", "/nowhere/at/all"], ["no data folder at '/nowhere/at/all'"]),
+        (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?"]),
+        (["run"], ["Missing argument 'METHOD'"]),
+        (["run", "amvur", "--sedes", "1"], ["--sedes", "--seeds"]),
+        (["list", "metods"], ["did you mean 'methods'?"]),
+        (["check", "amvurr"], ["did you mean 'amvur'?"]),
+        (["data", "make", "freihnd", "x"], ["did you mean 'freihand'?"]),
+        (["data", "check", "freihand", "/nowhere"], ["no data folder at '/nowhere'"]),
+        (["report", "--formats", "pdf"], ["unknown format 'pdf'"]),
+    ],
+)
+def test_a_wrong_request_is_one_line_with_the_way_out(tmp_path, arguments, words):
+    refused(palmares(*arguments, home=tmp_path / "home"), *words)
+    assert not (tmp_path / "home").exists() or os.listdir(tmp_path / "home") == []
+
+
+def test_a_home_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(palmares("run", "mean_hand", home=tmp_path / "file"), "PALMARES_HOME", "cannot be written")
+
+
+def test_a_report_without_records_says_how_to_make_some(tmp_path):
+    refused(palmares("report", home=tmp_path), "no records", "palmares run")
+
+
+def test_status_of_an_empty_home_is_an_empty_list(tmp_path):
+    result = palmares("status", "--json", home=tmp_path)
+    assert json.loads(result.stdout) == []
+
+
+def test_doctor_finds_what_is_installed(tmp_path):
+    findings = {row["name"]: row for row in json.loads(palmares("doctor", "--json", home=tmp_path).stdout)}
+    assert findings["torch"]["found"]
+    assert findings["Ray"]["found"]
+    assert not findings["MANO"]["found"]
+    assert "open procedural hand" in findings["MANO"]["follows"]
+
+
+def test_doctor_says_what_is_wrong_with_a_mano_folder(tmp_path):
+    findings = json.loads(palmares("doctor", "--json", home=tmp_path, PALMARES_MANO=str(tmp_path)).stdout)
+    mano = next(row for row in findings if row["name"] == "MANO")
+    assert not mano["found"]
+    assert "MANO_RIGHT.pkl" in mano["follows"]
+
+
+def test_a_mano_pickle_that_carries_code_is_refused_before_anything_of_it_runs(tmp_path):
+    import pickle
+
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    folder = tmp_path / "mano"
+    folder.mkdir()
+    (folder / "MANO_RIGHT.pkl").write_bytes(pickle.dumps({"f": Payload()}, protocol=2))
+    result = palmares("run", "mean_hand", "--workers", "0", home=tmp_path / "home", PALMARES_MANO=str(folder))
+    assert result.returncode == 2
+    assert "mkdir" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "home" / "records").exists()
