@@ -23,10 +23,14 @@ class TrainingConfig(Strict):
     batch_size: int = Field(64, ge=1, description="over all workers")
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "cosine", "step"] = "cosine"
-    warmup_fraction: float = Field(0.03, ge=0, lt=1, description="share of the steps with a linearly rising rate")
+    warmup_fraction: float = Field(
+        0.03, ge=0, lt=1, description="share of the steps with a linearly rising rate"
+    )
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float = Field(1.0, gt=0)
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="autocast type; used on a GPU only")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="autocast type; used on a GPU only"
+    )
     checkpoint_epochs: int = Field(1, ge=1, description="epochs between two checkpoints")
 
 

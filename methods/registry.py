@@ -1,0 +1,90 @@
+"""Finds the methods: every ``spec.py`` one or two folders down. Listing them imports neither torch nor pydantic."""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from methods.base import MethodSpec
+from tasks.errors import RequestError, unknown_name
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from methods.config import MethodConfig
+
+ROOM = Path(__file__).parent
+
+
+def _discover() -> dict[str, tuple[MethodSpec, Path]]:
+    files = sorted([*ROOM.glob("*/spec.py"), *ROOM.glob("baselines/*/spec.py")])
+    found = {}
+    for file in files:
+        module = ".".join(("methods", *file.relative_to(ROOM).with_suffix("").parts))
+        spec: MethodSpec = importlib.import_module(module).SPEC
+        found[spec.name] = (spec, file.parent)
+    return found
+
+
+_FOUND = _discover()
+METHODS: dict[str, MethodSpec] = {name: spec for name, (spec, _) in _FOUND.items()}
+
+
+def load_method(name: str) -> "type[Method]":
+    """The class behind a name. Raises RequestError for an unknown one."""
+    return _attribute(_spec(name).implementation)
+
+
+def load_config_model(name: str) -> "type[MethodConfig]":
+    """The pydantic model of a method's configuration."""
+    return _attribute(_spec(name).config)
+
+
+def presets(name: str) -> list[str]:
+    """The presets of a method, smallest first where their names are the usual ones."""
+    usual = ("tiny", "small", "paper")
+    names = [file.stem for file in (_folder(name) / "presets").glob("*.yaml")]
+    return sorted(names, key=lambda preset: (usual.index(preset) if preset in usual else len(usual), preset))
+
+
+def load_preset(name: str, preset: str) -> dict[str, Any]:
+    """The settings of a preset, before validation. Raises RequestError for an unknown preset."""
+    known = presets(name)
+    if preset not in known:
+        raise unknown_name(f"preset of {name}", preset, known)
+    return _read(_folder(name) / "presets" / f"{preset}.yaml") or {}
+
+
+def load_ablations(name: str) -> dict[str, dict[str, Any]]:
+    """The declared axes of a method: {axis: {question, field, values, metric, expect, source}}; empty if none."""
+    return _read(_folder(name) / "ablations.yaml") or {}
+
+
+def load_published(name: str) -> list[dict[str, Any]]:
+    """Published numbers that belong beside this method: rows {method, layout, metric, value, unit, source}."""
+    return _read(_folder(name) / "published.yaml") or []
+
+
+def _spec(name: str) -> MethodSpec:
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]
+
+
+def _folder(name: str) -> Path:
+    _spec(name)
+    return _FOUND[name][1]
+
+
+def _attribute(reference: str) -> Any:
+    module, attribute = reference.split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _read(path: Path) -> Any:
+    import yaml
+
+    if not path.exists():
+        return None
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise RequestError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from None
