@@ -1,0 +1,90 @@
+"""Mesh topology: edges, geodesic distances along them, coarse vertices and the weights that interpolate from them.
+
+Everything here runs once per template, in numpy, and is deterministic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import dijkstra
+
+from tasks.errors import RequestError
+
+
+def mesh_edges(faces: np.ndarray) -> np.ndarray:
+    """The distinct edges ``(E, 2)`` int64 of faces ``(F, 3)``, lower vertex first, in lexicographic order."""
+    return np.unique(_half_edges(faces), axis=0)
+
+
+def edge_faces(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges ``(E, 2)`` as ``mesh_edges`` and their two faces ``(E, 2)`` int64, -1 in the second place on a border.
+
+    Raises RequestError for an edge with more than two faces.
+    """
+    edges, inverse, count = np.unique(_half_edges(faces), axis=0, return_inverse=True, return_counts=True)
+    if len(count) and count.max() > 2:
+        raise RequestError(
+            f"a mesh edge has {count.max()} faces: expected at most two; clean the mesh first."
+        )
+    order = np.argsort(inverse.ravel(), kind="stable")
+    last = np.cumsum(count) - 1
+    owner = order % len(faces)
+    pairs = np.stack([owner[last - count + 1], np.where(count == 2, owner[last], -1)], axis=1)
+    return edges, pairs.astype(np.int64)
+
+
+def edge_graph(verts: np.ndarray, faces: np.ndarray) -> csr_array:
+    """The symmetric sparse ``(V, V)`` matrix of edge lengths, in the unit of ``verts``."""
+    a, b = mesh_edges(faces).T
+    length = np.linalg.norm(verts[a] - verts[b], axis=1)
+    size = len(verts)
+    return coo_array((np.r_[length, length], (np.r_[a, b], np.r_[b, a])), shape=(size, size)).tocsr()
+
+
+def coarse_vertices(v_template: np.ndarray, faces: np.ndarray, n: int) -> np.ndarray:
+    """``n`` vertices ``(n,)`` int64, ascending, spread over the mesh by farthest-point sampling along its edges.
+
+    Starts at the vertex farthest from the centroid; ties go to the lower index. Raises RequestError unless
+    1 <= n <= V.
+    """
+    if not 1 <= n <= len(v_template):
+        raise RequestError(
+            f"cannot keep {n} coarse vertices of {len(v_template)}: ask for 1 to {len(v_template)}."
+        )
+    graph = edge_graph(v_template, faces)
+    chosen = [int(np.argmax(np.linalg.norm(v_template - v_template.mean(0), axis=1)))]
+    nearest = dijkstra(graph, indices=chosen[0])
+    while len(chosen) < n:
+        chosen.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, dijkstra(graph, indices=chosen[-1]))
+        nearest[chosen] = -1
+    return np.sort(np.asarray(chosen, dtype=np.int64))
+
+
+def upsampling_weights(
+    v_template: np.ndarray, faces: np.ndarray, coarse: np.ndarray, k: int = 3
+) -> np.ndarray:
+    """Weights ``(V, n)`` float32 that interpolate values from the ``coarse`` vertices to all.
+
+    Each vertex takes its k nearest coarse vertices by inverse geodesic distance; a coarse vertex keeps its own value.
+    Rows sum to 1. Raises RequestError when a vertex is connected to no coarse one.
+    """
+    distance = dijkstra(edge_graph(v_template, faces), indices=coarse).T
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :k]
+    near = np.take_along_axis(distance, nearest, axis=1)
+    if not np.isfinite(near[:, 0]).all():
+        lost = int(np.argmin(np.isfinite(near[:, 0])))
+        raise RequestError(f"vertex {lost} is connected to no coarse vertex: ask for more coarse vertices.")
+    inverse = np.where(near > 0, 1 / np.maximum(near, np.finfo(float).tiny), 0)
+    inverse[near[:, 0] == 0] = np.eye(1, near.shape[1])
+    weights = np.zeros(distance.shape)
+    np.put_along_axis(weights, nearest, inverse / inverse.sum(1, keepdims=True), axis=1)
+    return weights.astype(np.float32)
+
+
+def _half_edges(faces: np.ndarray) -> np.ndarray:
+    """(3F, 2): first all edges from corner 0 to 1, then 1 to 2, then 2 to 0, each lower vertex first."""
+    return np.sort(
+        np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1
+    )
