@@ -1,0 +1,70 @@
+"""The benchmark tasks, protocols and metrics by name. Light: imports neither torch nor numpy."""
+
+from importlib import import_module
+from typing import Any
+
+from tasks.base import Metric, Protocol, TaskSpec
+from tasks.errors import unknown_name
+from tasks.metrics.declarations import METRICS as METRICS
+
+_FREIHAND = Protocol(
+    name="freihand",
+    version=1,
+    text=(
+        "Official FreiHAND protocol: PA metrics, AUC (0 to 50 mm) and F-scores after a similarity alignment of each "
+        "frame, joints and vertices each by themselves, reflections allowed; abs. metrics in the camera frame without "
+        "any alignment. MPJPE and MPVPE are relative to the wrist; texture is compared on the hand mask at the image's "
+        "own resolution. All test frames count."
+    ),
+    root_joint="wrist",
+    alignment="P1",
+    metrics=tuple(METRICS),
+)
+
+PROTOCOLS: dict[str, Protocol] = {_FREIHAND.name: _FREIHAND}
+
+_SINGLE_HAND = TaskSpec(
+    name="single_hand",
+    version=1,
+    summary="3D joints, mesh and texture of one right hand from one RGB crop with known intrinsics",
+    layouts=("freihand",),
+    protocols={"freihand": "freihand"},
+    headline=(
+        "mpjpe_mm",
+        "pa_mpjpe_mm",
+        "mpvpe_mm",
+        "pa_mpvpe_mm",
+        "auc_joints",
+        "f5",
+        "f15",
+        "nll",
+        "psnr_db",
+    ),
+    reference="mano_regressor",
+    implementation="tasks.single_hand:SingleHand",
+    prediction_fields={
+        "joints_cam_m": "(B, 21, 3) float32, metres, OpenCV camera frame, finger-major, wrist first; required",
+        "verts_cam_m": "(B, 778, 3) float32, metres, OpenCV camera frame; required",
+        "joints_log_var": "(B, 21, 3) float32, log of m^2, of the wrist-relative joints",
+        "verts_log_var": "(B, 778, 3) float32, log of m^2, of the wrist-relative vertices",
+        "vertex_rgb": "(B, 778, 3) float32, lit sRGB colour in [0, 1] of each vertex",
+        "flat_rgb": "(B, 3) float32, mean skin colour in [0, 1], the reference of the texture",
+    },
+)
+
+TASKS: dict[str, TaskSpec] = {_SINGLE_HAND.name: _SINGLE_HAND}
+
+
+def find_metric(name: str) -> Metric:
+    """A metric's declaration. Raises RequestError with the nearest valid name."""
+    if name not in METRICS:
+        raise unknown_name("metric", name, METRICS)
+    return METRICS[name]
+
+
+def load_task(name: str) -> Any:
+    """An instance of the task's implementation, which imports torch. Raises RequestError for an unknown name."""
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    module, attribute = TASKS[name].implementation.split(":")
+    return getattr(import_module(module), attribute)()

@@ -1,0 +1,115 @@
+"""Pictures of predictions beside the truth: one row per sample, for the eye and for the report."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn import functional
+
+from tasks.geometry.normals import vertex_normals
+from tasks.geometry.rasteriser import interpolate, rasterise
+from tasks.single_hand.dataset import HandDataset
+from tasks.single_hand.texture import load_native, render_colours
+
+TILE_PX = 192
+SUPERSAMPLING = 2
+GAP_PX = 6
+HEADER_PX = 26
+TRUTH_RGB = (0.62, 0.72, 0.84)
+PREDICTION_RGB = (0.95, 0.66, 0.47)
+PAPER_RGB = (1.0, 1.0, 1.0)
+SIDE_DISTANCE_M = 0.8
+
+
+def render_rows(
+    predictions: Mapping[str, np.ndarray], dataset: HandDataset, indices: Tensor, faces: Tensor
+) -> Image.Image:
+    """The picture: image, truth, prediction, its texture where there is one, both from the side.
+
+    Row i of each prediction field belongs to ``indices[i]``. A prediction that is not finite shows no mesh.
+    """
+    fine_px = TILE_PX * SUPERSAMPLING
+    image, _, intrinsics_px = load_native(dataset, indices)
+    zoom = torch.tensor([fine_px / image.shape[3], fine_px / image.shape[2], 1.0], dtype=torch.float64)
+    intrinsics_px = zoom[:, None] * intrinsics_px
+    image = functional.interpolate(image, (fine_px, fine_px), mode="bicubic", antialias=True).clamp(0, 1)
+    true_joints_m, true_verts_m = dataset.truth(indices)
+    joints_m, verts_m = (
+        torch.from_numpy(np.asarray(predictions[f], np.float32)) for f in ("joints_cam_m", "verts_cam_m")
+    )
+
+    columns = {
+        "image": image,
+        "truth": over(shaded(true_verts_m, faces, intrinsics_px, fine_px, TRUTH_RGB), image),
+        "prediction": over(shaded(verts_m, faces, intrinsics_px, fine_px, PREDICTION_RGB), image),
+    }
+    if "vertex_rgb" in predictions:
+        colours = torch.from_numpy(np.asarray(predictions["vertex_rgb"], np.float32))
+        columns["texture"], _ = render_colours(verts_m, colours, faces, intrinsics_px, (fine_px, fine_px))
+    true_side, side = side_view(true_verts_m, true_joints_m), side_view(verts_m, joints_m)
+    camera = side_camera(true_side, fine_px)
+    centre = true_side.mean(dim=1, keepdim=True) - true_side.new_tensor([0.0, 0.0, SIDE_DISTANCE_M])
+    paper = image.new_tensor(PAPER_RGB)[:, None, None].expand_as(image)
+    columns["truth, side"] = over(shaded(true_side - centre, faces, camera, fine_px, TRUTH_RGB), paper)
+    columns["prediction, side"] = over(shaded(side - centre, faces, camera, fine_px, PREDICTION_RGB), paper)
+    return compose(columns)
+
+
+def shaded(
+    verts_cam_m: Tensor,
+    faces: Tensor,
+    intrinsics_px: Tensor,
+    size_px: int,
+    colour: tuple[float, float, float],
+) -> Tensor:
+    """A matt mesh under a soft light from the upper left of the camera: (B, 4, S, S) with opacity last."""
+    fragments = rasterise(verts_cam_m.float(), faces, intrinsics_px.float(), size_px)
+    normals = interpolate(fragments, faces, vertex_normals(verts_cam_m.float(), faces))
+    normals = functional.normalize(normals, dim=-1)
+    light = functional.normalize(torch.tensor([-0.45, -0.55, -1.0]), dim=0)
+    diffuse = (normals @ light).clamp(min=0)
+    facing = normals[..., 2].neg().clamp(0, 1)
+    brightness = 0.30 + 0.62 * diffuse + 0.12 * facing
+    highlight = 0.18 * (2 * diffuse * normals[..., 2].neg() - light[2].neg()).clamp(0, 1).pow(24)
+    rgb = (brightness[..., None] * torch.tensor(colour) + highlight[..., None]).clamp(0, 1)
+    return torch.cat([rgb, fragments.mask[..., None].float()], dim=-1).permute(0, 3, 1, 2)
+
+
+def over(layer: Tensor, image: Tensor) -> Tensor:
+    """An RGBA layer (B, 4, S, S) on an image (B, 3, S, S)."""
+    rgb, opacity = layer[:, :3], layer[:, 3:]
+    return torch.where(opacity > 0, rgb, image)
+
+
+def side_view(verts_cam_m: Tensor, joints_cam_m: Tensor) -> Tensor:
+    """The mesh relative to its wrist, turned by 90 degrees about the vertical axis: seen from its left."""
+    relative = verts_cam_m - joints_cam_m[:, :1]
+    return torch.stack([-relative[..., 2], relative[..., 1], relative[..., 0]], dim=-1)
+
+
+def side_camera(verts_m: Tensor, size_px: int) -> Tensor:
+    """Intrinsics (B, 3, 3) that fit each mesh, centred and moved to ``SIDE_DISTANCE_M``, into the picture."""
+    radius_m = (verts_m - verts_m.mean(dim=1, keepdim=True)).norm(dim=-1).amax(dim=1)
+    focal = 0.44 * size_px * SIDE_DISTANCE_M / radius_m
+    camera = torch.eye(3).repeat(len(verts_m), 1, 1)
+    camera[:, 0, 0] = camera[:, 1, 1] = focal
+    camera[:, :2, 2] = size_px / 2
+    return camera
+
+
+def compose(columns: Mapping[str, Tensor]) -> Image.Image:
+    """Tiles (B, 3, S, S) by column title -> one picture with a header."""
+    rows = len(next(iter(columns.values())))
+    step = TILE_PX + GAP_PX
+    picture = Image.new("RGB", (len(columns) * step + GAP_PX, rows * step + HEADER_PX), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
+    for column, (title, tiles) in enumerate(columns.items()):
+        left = GAP_PX + column * step
+        draw.text((left + TILE_PX / 2, HEADER_PX / 2), title, fill=(60, 60, 60), font=font, anchor="mm")
+        small = functional.avg_pool2d(tiles, SUPERSAMPLING)
+        for row, tile in enumerate((255 * small).round().byte().permute(0, 2, 3, 1).numpy()):
+            picture.paste(Image.fromarray(tile), (left, HEADER_PX + row * step))
+    return picture

@@ -1,0 +1,99 @@
+"""Texture of a predicted hand: rendered at the image's own resolution and compared under two mask policies."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.errors import RequestError
+from tasks.geometry.rasteriser import interpolate, rasterise
+from tasks.metrics import texture
+from tasks.metrics.lpips import load_lpips
+from tasks.single_hand.dataset import HandDataset, map_threads
+
+CHUNK = 16
+TRUE_MASK = ("psnr_db", "ssim", "texture_l1", "lpips")
+PRED_MASK = tuple(f"{name}_pred_mask" for name in TRUE_MASK)
+FLAT = "psnr_flat_db"
+
+Compare = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Rendered and true image (B, 3, H, W) and a mask (B, H, W) -> (B,)."""
+
+
+def texture_columns(
+    predicted: Mapping[str, Tensor], dataset: HandDataset, indices: Tensor, faces: Tensor
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Columns (n,) of the texture metrics that apply, and the reasons of those that do not.
+
+    ``predicted`` holds finite fields for the positions ``indices``; without ``vertex_rgb`` nothing applies.
+    """
+    if "vertex_rgb" not in predicted:
+        return {}, dict.fromkeys((*TRUE_MASK, FLAT, *PRED_MASK), "no texture head")
+    comparisons, reasons = _comparisons()
+    if "flat_rgb" not in predicted:
+        reasons[FLAT] = "no mean skin colour"
+    if not dataset.stores_masks:
+        reasons = dict.fromkeys((*TRUE_MASK, FLAT), "no hand masks in this split") | reasons
+    names = [name for name in (*TRUE_MASK, FLAT, *PRED_MASK) if name not in reasons]
+    columns = {name: torch.full((len(indices),), torch.nan, dtype=torch.float64) for name in names}
+    for rows in torch.arange(len(indices)).split(CHUNK):
+        chunk = {name: values[rows] for name, values in predicted.items()}
+        image, mask, intrinsics_px = load_native(dataset, indices[rows])
+        measured = _compare(chunk, image, mask, intrinsics_px, faces, comparisons)
+        for name in names:
+            columns[name][rows] = measured[name]
+    return columns, reasons
+
+
+def render_colours(
+    verts_cam_m: Tensor, vertex_rgb: Tensor, faces: Tensor, intrinsics_px: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Unlit render of vertex colours on black: image (B, 3, H, W) float32 and silhouette (B, H, W)."""
+    fragments = rasterise(verts_cam_m.float(), faces, intrinsics_px.float(), size)
+    colours = interpolate(fragments, faces, vertex_rgb.float().clamp(0, 1))
+    return (colours * fragments.mask[..., None]).permute(0, 3, 1, 2), fragments.mask
+
+
+def load_native(dataset: HandDataset, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (B, 3, H, W) in [0, 1], masks (B, H, W), all False where none is stored, and intrinsics (B, 3, 3)."""
+    images, masks, intrinsics_px = zip(*map_threads(dataset.native, indices.tolist()), strict=True)
+    if len({image.shape for image in images}) > 1:
+        first = dataset.ids[int(indices[0])]
+        raise RequestError(f"images of different sizes near '{first}': expected one size per split.")
+    filled = [
+        np.zeros(image.shape[:2], bool) if m is None else m for image, m in zip(images, masks, strict=True)
+    ]
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    return pixels, torch.from_numpy(np.stack(filled)), torch.from_numpy(np.stack(intrinsics_px))
+
+
+def _comparisons() -> tuple[dict[str, Compare], dict[str, str]]:
+    """The comparisons that can be made on this machine, and why the others cannot."""
+    found: dict[str, Compare] = {"psnr_db": texture.psnr_db, "ssim": texture.ssim, "texture_l1": texture.l1}
+    lpips = load_lpips()
+    if lpips is None:
+        return found, dict.fromkeys(("lpips", "lpips_pred_mask"), "no LPIPS weights")
+    return found | {"lpips": lpips.masked}, {}
+
+
+def _compare(
+    predicted: Mapping[str, Tensor],
+    image: Tensor,
+    mask: Tensor,
+    intrinsics_px: Tensor,
+    faces: Tensor,
+    comparisons: Mapping[str, Compare],
+) -> dict[str, Tensor]:
+    size = (image.shape[2], image.shape[3])
+    rendered, silhouette = render_colours(
+        predicted["verts_cam_m"], predicted["vertex_rgb"], faces, intrinsics_px, size
+    )
+    columns = {}
+    for name, compare in comparisons.items():
+        columns[name] = compare(rendered, image, mask)
+        columns[f"{name}_pred_mask"] = compare(rendered, image, silhouette)
+    if "flat_rgb" in predicted:
+        flat = silhouette[:, None] * predicted["flat_rgb"].float().clamp(0, 1)[:, :, None, None]
+        columns[FLAT] = texture.psnr_db(flat, image, mask)
+    return columns
