@@ -25,7 +25,16 @@ MAX_FILE_BYTES = 256 * 2**20
 MAX_DENSE_ENTRIES = 2**24
 """Bound on the dense size of a sparse matrix, the one thing whose size the file's length does not bound."""
 
-_NEEDLESS_OPCODES = ("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "BYTEARRAY8")
+_NEEDLESS_OPCODES: tuple[str, ...] = (
+    "PERSID",
+    "BINPERSID",
+    "EXT1",
+    "EXT2",
+    "EXT4",
+    "INST",
+    "OBJ",
+    "BYTEARRAY8",
+)
 _NEEDLESS_OPCODES += ("NEXT_BUFFER", "READONLY_BUFFER")
 
 

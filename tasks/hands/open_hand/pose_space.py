@@ -1,0 +1,117 @@
+"""How hands move: natural poses from a few synergies inside clinical joint ranges.
+
+One closing variable drives all fingers; a gradient across the hand, a trade-off between knuckle and middle joint,
+and fingers that stay extended vary it. The end joint follows the middle joint; fingers spread less the more
+they bend; the thumb turns as it opposes. Angles in degrees; ranges of motion as in clinical goniometry.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from tasks.hands.open_hand.anatomy import LONG_FINGERS, default_anatomy, unit
+from tasks.hands.skeleton import FINGERS, JOINTS_MANO16
+
+LIMITS_DEG: dict[str, tuple[float, float]] = {
+    "knuckle_flexion": (-18.0, 90.0),
+    "knuckle_abduction": (-18.0, 18.0),
+    "knuckle_twist": (-6.0, 6.0),
+    "middle_flexion": (0.0, 108.0),
+    "end_flexion": (-5.0, 80.0),
+    "thumb_abduction": (-22.0, 24.0),
+    "thumb_opposition": (-15.0, 50.0),
+    "thumb_knuckle_flexion": (-12.0, 58.0),
+    "thumb_end_flexion": (-20.0, 80.0),
+}
+_END_TO_MIDDLE = 0.63
+_TWIST_PER_OPPOSITION = -0.55
+_EXTENDED_SHARE = 0.10
+_OPPOSITION_TOWARDS = np.array([-0.2, -0.75, -0.62])
+"""Where the thumb swings when it opposes the fingers."""
+
+
+@lru_cache
+def rotation_axes() -> np.ndarray:
+    """(16, 3, 3) rows per joint: flexion (towards the palm), abduction (towards the thumb), twist (along the bone)."""
+    axes = np.tile(np.eye(3), (16, 1, 1))
+    for name in FINGERS:
+        for bone in range(3):
+            along, back, radial = default_anatomy().digits[name].frame(bone)
+            axes[JOINTS_MANO16.index(f"{name}_{bone + 1}")] = radial, back, along
+    return axes
+
+
+def sample_poses(n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, 45) float32 axis-angle, in MANO's joint order, absolute (``flat_hand_mean=True``)."""
+    pose = np.zeros((n, 15, 3))
+    closing = rng.beta(1.3, 1.6, n)
+    gradient = rng.normal(0.0, 0.18, n)
+    for k, name in enumerate(LONG_FINGERS):
+        first = JOINTS_MANO16.index(f"{name}_1") - 1
+        pose[:, first : first + 3] = _finger_poses(closing + gradient * (k - 1.5) / 1.5, k, name, rng)
+    pose[:, JOINTS_MANO16.index("thumb_1") - 1 :] = _thumb_poses(closing, rng)
+    return pose.reshape(n, 45).astype(np.float32)
+
+
+def _finger_poses(closing: np.ndarray, k: int, name: str, rng: np.random.Generator) -> np.ndarray:
+    """(n, 3, 3) axis-angle of one finger's joints."""
+    n = len(closing)
+    closed = np.clip(closing + rng.normal(0.0, 0.13, n), 0.0, 1.0)
+    closed = np.where(rng.random(n) < _EXTENDED_SHARE, rng.uniform(0.0, 0.25, n), closed)
+    at_knuckle = np.clip(0.5 + rng.normal(0.0, 0.22, n), 0.0, 1.0)
+    knuckle = -12 + 95 * closed * (0.55 + 0.9 * at_knuckle) + rng.normal(0.0, 6.0, n)
+    knuckle = _limited(knuckle, "knuckle_flexion")
+    middle = 3 + 108 * closed * (0.55 + 0.9 * (1 - at_knuckle)) + rng.normal(0.0, 6.0, n)
+    middle = _limited(middle, "middle_flexion")
+    end = _limited(_END_TO_MIDDLE * middle + rng.normal(0.0, 7.0, n), "end_flexion")
+    spread = rng.normal(0.0, 6.5, n) + (3.5, 0.0, -2.5, -6.0)[k] * rng.normal(0.3, 0.9, n)
+    spread = _limited(spread, "knuckle_abduction") * np.clip(1 - knuckle / 110, 0.15, 1.0)
+    twist = _limited(rng.normal(0.0, 2.0, n), "knuckle_twist")
+    return np.stack(
+        [_knuckle(name, knuckle, spread, twist), _hinge(name, 2, middle), _hinge(name, 3, end)], 1
+    )
+
+
+def _thumb_poses(closing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n, 3, 3) axis-angle of the thumb's joints."""
+    n = len(closing)
+    closed = np.clip(closing + rng.normal(0.0, 0.2, n), 0.0, 1.0)
+    opposition = _limited(rng.normal(12 + 22 * closed, 12.0), "thumb_opposition")
+    abduction = _limited(rng.normal(2.0, 11.0, n), "thumb_abduction")
+    twist = _TWIST_PER_OPPOSITION * opposition + rng.normal(0.0, 4.0, n)
+    knuckle = _limited(rng.normal(4 + 30 * closed, 12.0), "thumb_knuckle_flexion")
+    end = _limited(rng.normal(4 + 36 * closed, 16.0), "thumb_end_flexion")
+    _, back, along = rotation_axes()[JOINTS_MANO16.index("thumb_1")]
+    oppose = unit(np.cross(along, unit(_OPPOSITION_TOWARDS)))
+    base = _about(back, abduction) * _about(oppose, opposition) * _about(along, twist)
+    return np.stack([base.as_rotvec(), _hinge("thumb", 2, knuckle), _hinge("thumb", 3, end)], 1)
+
+
+def _knuckle(name: str, flexion: np.ndarray, abduction: np.ndarray, twist: np.ndarray) -> np.ndarray:
+    """(n, 3) axis-angle: twist first, then flexion, then abduction."""
+    bend, spread, along = rotation_axes()[JOINTS_MANO16.index(f"{name}_1")]
+    return (_about(spread, abduction) * _about(bend, flexion) * _about(along, twist)).as_rotvec()
+
+
+def _hinge(name: str, joint: int, flexion: np.ndarray) -> np.ndarray:
+    """(n, 3) axis-angle of a joint that only bends."""
+    return np.deg2rad(flexion)[:, None] * rotation_axes()[JOINTS_MANO16.index(f"{name}_{joint}"), 0]
+
+
+def _about(axis: np.ndarray, degrees: np.ndarray) -> Rotation:
+    return Rotation.from_rotvec(np.deg2rad(degrees)[:, None] * axis)
+
+
+def _limited(degrees: np.ndarray, name: str) -> np.ndarray:
+    return np.clip(degrees, *LIMITS_DEG[name])
+
+
+def pose_components(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(45,) mean and (45, 45) orthonormal principal directions (rows, largest variance first) of poses."""
+    poses = poses.astype(np.float64)
+    mean = poses.mean(0)
+    variances, columns = np.linalg.eigh((poses - mean).T @ (poses - mean))
+    rows = columns[:, np.argsort(-variances, kind="stable")].T
+    largest = np.abs(rows).argmax(1)
+    return mean, rows * np.sign(rows[np.arange(45), largest])[:, None]
