@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +37,7 @@ CURVE_COLUMNS = ("step", "name", "value", "time_ms")
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """One cell's folder: the header at once, tables when they are asked for."""
 
@@ -194,6 +194,15 @@ def cell_json(header: Mapping[str, Any]) -> dict[str, Any]:
 def to_json(value: Any) -> str:
     """Indented JSON with sorted keys; NaN and infinity, which JSON does not have, become null."""
     return json.dumps(_plain(value), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A nested mapping as (dotted key, text) pairs, sorted; lists and other values as JSON."""
+    if isinstance(value, Mapping) and value:
+        for key in sorted(value):
+            yield from flatten(value[key], f"{prefix}.{key}" if prefix else str(key))
+    elif prefix:
+        yield prefix, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def _plain(value: Any) -> Any:

@@ -91,6 +91,12 @@ def summarise(per_sample: Sequence[pd.DataFrame], metric: Metric) -> Summary:
     return Summary(value, low, high, n, len(defined) - n, n_clusters, float(median), float(p95))
 
 
+def point_value(per_sample: Sequence[pd.DataFrame], metric: Metric) -> float:
+    """The value of ``summarise`` alone, without its interval."""
+    columns, _ = _stack(per_sample, metric)
+    return float(_mean_over_seeds(metric, len(per_sample))(_column_means(columns)))
+
+
 def paired_difference(a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame], metric: Metric) -> Difference:
     """``a - b`` of two rows (one table per seed) over the samples that are defined in every table of both."""
     tables = [*a, *b]

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.record import HEADER_FILE, Record, read_record, scan_records
+from reports.record import HEADER_FILE, Record, flatten, read_record, scan_records
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -277,7 +277,7 @@ class Mirror:
 
 def flat_identity(header: Mapping[str, Any]) -> dict[str, str]:
     """The identity of a cell as MLflow parameters: dotted keys, text values, long ones shortened."""
-    return {key: shorten(text) for key, text in _flatten(header["identity"])}
+    return {key: shorten(text) for key, text in flatten(header["identity"])}
 
 
 def shorten(text: str) -> str:
@@ -286,14 +286,6 @@ def shorten(text: str) -> str:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return f"{text[: MAX_VALUE - 26]}... sha256:{digest}"[:MAX_VALUE]
-
-
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and value:
-        for key in sorted(value):
-            yield from _flatten(value[key], f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def _tags(header: Mapping[str, Any]) -> dict[str, str]:

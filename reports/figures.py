@@ -1,0 +1,231 @@
+"""The figures of a board: intervals as a forest, error distributions, training curves. The same records, the
+same bytes.
+
+Figures are drawn without a display and carry neither dates nor random ids. In the page they are SVG whose
+ink and grid follow the page's theme; as files they are SVG and PNG on white.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reports.boards import Board, Row
+from reports.leaderboard import ARROWS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#3b76c4", "#d9743a", "#3f9a6b", "#b0549c", "#b08d2e", "#6f6bd1", "#c2514f", "#4a9aa5")
+"""Colours that hold on light and on dark ground."""
+INK, GRID = "#23272f", "#c9ced6"
+THEME = {INK: "currentColor", GRID: "var(--rule)"}
+MAX_POINTS = 120
+STYLE: Any = {
+    "axes.edgecolor": GRID, "axes.labelcolor": INK, "axes.spines.right": False, "axes.spines.top": False,
+    "axes.titlelocation": "left", "axes.titlesize": 9.5, "axes.titlecolor": INK, "axes.labelsize": 9,
+    "figure.dpi": 100, "font.family": "DejaVu Sans", "font.size": 9, "grid.color": GRID,
+    "grid.linewidth": 0.6, "legend.fontsize": 8.5, "legend.frameon": False, "legend.labelcolor": INK,
+    "lines.linewidth": 1.7, "text.color": INK, "xtick.color": GRID, "xtick.labelcolor": INK, "xtick.labelsize": 8.5,
+    "ytick.color": GRID, "ytick.labelcolor": INK, "ytick.labelsize": 8.5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure in its forms: ``svg`` and ``png`` for files, ``themed_svg`` for the page."""
+
+    name: str
+    caption: str
+    svg: str
+    themed_svg: str
+    png: bytes
+
+
+def board_figures(board: Board) -> list[Drawing]:
+    """Every figure that the board's records allow."""
+    metric = board.metrics[board.ranking_metric]
+    shown = [row for row in board.rows if row.summary(metric.name)]
+    if not shown:
+        return []
+    drawings = [
+        _draw(board, "forest", _forest_caption(board), lambda: forest(board, shown)),
+        _draw(
+            board,
+            "errors",
+            f"Share of test samples whose {metric.title} is at most the value on the axis, mean over seeds.",
+            lambda: error_distribution(board, shown),
+        ),
+    ]
+    trained = [row for row in board.rows if len(row.records[0].curves)]
+    if trained:
+        caption = (
+            f"Training losses of the first seed, on a logarithmic axis; at most {MAX_POINTS} means per curve."
+        )
+        drawings.append(_draw(board, "training", caption, lambda: training_curves(trained)))
+    return drawings
+
+
+def forest(board: Board, rows: Sequence[Row]) -> Figure:
+    """The ranking metric of every row with its interval over test samples; a ring per training seed."""
+    from matplotlib.figure import Figure
+
+    metric = board.metrics[board.ranking_metric]
+    figure = Figure(figsize=(6.2, 0.85 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        summary = row.summary(metric.name)
+        assert summary is not None
+        colour = colour_of(board, row)
+        axes.plot(
+            [summary.low, summary.high], [place, place], color=colour, linewidth=3, solid_capstyle="round"
+        )
+        axes.plot(summary.value, place, "o", color=colour, markersize=7)
+        if len(row.records) > 1:
+            seeds = [record.metrics[metric.name]["value"] for record in row.records]
+            axes.plot(seeds, [place + 0.26] * len(seeds), "o", color=colour, fillstyle="none", markersize=4)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel(" ".join(filter(None, (metric.title, ARROWS[metric.direction], metric.unit))))
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+def error_distribution(board: Board, rows: Sequence[Row]) -> Figure:
+    """Empirical distribution of the ranking metric over test samples, cut at the 99th percentile of all rows."""
+    from matplotlib.figure import Figure
+
+    metric = board.metrics[board.ranking_metric]
+    figure = Figure(figsize=(6.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    right = 0.0
+    for row in rows:
+        values = sample_values(row, metric.sample_columns)
+        share = np.arange(1, len(values) + 1) / len(values)
+        axes.step(values, share, where="post", color=colour_of(board, row), label=row.label)
+        right = max(right, float(np.percentile(values, 99)))
+    axes.set_xlim(min(0.0, axes.get_xlim()[0]), right)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel(" ".join(filter(None, (metric.title, metric.unit))))
+    axes.set_ylabel("share of test samples")
+    axes.grid()
+    axes.legend(loc="lower right")
+    return figure
+
+
+def training_curves(rows: Sequence[Row]) -> Figure:
+    """A panel per row: every loss of its first seed by step."""
+    from matplotlib.figure import Figure
+
+    across = min(3, len(rows))
+    down = -(-len(rows) // across)
+    figure = Figure(figsize=(max(6.2, 3.1 * across), 2.6 * down), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for axes, row in zip(panels, rows, strict=False):
+        _panel(axes, row)
+    for axes in panels[len(rows) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def sample_values(row: Row, columns: Sequence[str]) -> np.ndarray:
+    """Sorted finite per-sample values of a metric, the mean over the row's seeds."""
+    per_seed = [record.per_sample[list(columns)].mean(axis=1) for record in row.records]
+    values = sum(per_seed[1:], per_seed[0]) / len(per_seed)
+    array = np.sort(np.asarray(values, dtype=np.float64))
+    return array[np.isfinite(array)]
+
+
+def colour_of(board: Board, row: Row) -> str:
+    """The same colour for the same row in every figure of a board."""
+    return PALETTE[board.rows.index(row) % len(PALETTE)]
+
+
+def _panel(axes: Axes, row: Row) -> None:
+    curves = row.records[0].curves
+    names = sorted(set(curves["name"]), key=lambda name: (not str(name).endswith("total"), name))
+    for i, name in enumerate(names):
+        curve = curves[curves["name"] == name].sort_values("step", kind="stable")
+        steps, values = _binned(curve["step"].to_numpy(np.float64), curve["value"].to_numpy(np.float64))
+        axes.plot(
+            steps,
+            values,
+            color=PALETTE[i % len(PALETTE)],
+            linewidth=1.4,
+            label=str(name).removeprefix("train/"),
+        )
+    axes.set_title(row.label)
+    axes.set_xlabel("step")
+    if (curves["value"].dropna() > 0).all():
+        axes.set_yscale("log")
+    axes.grid()
+    axes.legend(fontsize=7, handlelength=1.2, labelspacing=0.25)
+
+
+def _binned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most MAX_POINTS means of neighbouring points."""
+    if len(steps) <= MAX_POINTS:
+        return steps, values
+    groups = np.array_split(np.arange(len(steps)), MAX_POINTS)
+    return np.array([steps[g].mean() for g in groups]), np.array([values[g].mean() for g in groups])
+
+
+def _forest_caption(board: Board) -> str:
+    metric = board.metrics[board.ranking_metric]
+    rings = "; rings are single training seeds" if any(len(row.records) > 1 for row in board.rows) else ""
+    return f"{metric.title} with its 95 % interval over test samples{rings}."
+
+
+def _draw(board: Board, name: str, caption: str, make: Callable[[], Figure]) -> Drawing:
+    salt = f"{board.key}-{name}"
+    with _style("path", salt):
+        figure, png = make(), io.BytesIO()
+        svg = _svg(figure, name)
+        figure.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    with _style("none", salt):
+        themed = themed_svg(_svg(make(), name), caption)
+    return Drawing(name, caption, svg, themed, png.getvalue())
+
+
+@contextmanager
+def _style(fonttype: str, salt: str) -> Iterator[None]:
+    """Matplotlib's defaults with ours on top, whatever the user's own settings are."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams.update({"svg.fonttype": fonttype, "svg.hashsalt": salt})
+        yield
+
+
+def _svg(figure: Figure, name: str) -> str:
+    out = io.BytesIO()
+    figure.savefig(
+        out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Title": name}
+    )
+    return out.getvalue().decode()
+
+
+def themed_svg(svg: str, title: str) -> str:
+    """The SVG element alone, for a page: ink and grid in the page's colours, text in its font, no idle ids."""
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    for colour, variable in THEME.items():
+        svg = svg.replace(colour, variable)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    used = set(re.findall(r"#([\w-]+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
+    head, rest = svg.split(">", 1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{html.escape(title)}">{rest}'

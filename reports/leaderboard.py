@@ -1,0 +1,369 @@
+"""The tables of a board: leaderboard, paired differences, every metric, published numbers. Numbers become
+text here.
+
+Every number that is shown keeps its ``Number``: the metric and the records it comes from.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reports.boards import Board, Row
+from reports.statistics import CONFIDENCE, FEW_CLUSTERS, RESAMPLES, Difference, Summary, verdict
+from reports.table import Cell, Column, Mark, Number, Table, to_text
+from tasks.base import Metric
+
+ARROWS = {"lower": "↓", "higher": "↑"}
+MINUS = "\N{MINUS SIGN}"
+HOW_TO_READ = (
+    f"Means over test samples, each counted once (frame-weighted), with {CONFIDENCE:.0%} intervals in brackets: "
+    f"percentiles of {RESAMPLES} bootstrap resamples of whole clusters (t interval below {FEW_CLUSTERS} clusters). "
+    "The interval says nothing about training; the sd over training seeds stands apart from it. "
+    "Best of the rows that saw the same: bold; ≈: its paired difference to the best may be zero."
+)
+SYNTHETIC = "Measured on synthetic data: these values do not compare with published ones."
+
+
+def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ()) -> Table:
+    """The headline metrics of every row, the best first.
+
+    Published numbers in a last column that is not ranked.
+    """
+    names = [name for name in board.task.headline if any(row.summary(name) for row in board.rows)]
+    quoted = {row: published_text(row, board, published) for row in board.rows}
+    columns = [Column("method", "Method"), Column("setting", "Setting")]
+    columns += [Column("sees", "Sees also")] * any(row.flags for row in board.rows)
+    columns += [Column("seeds", "Seeds", numeric=True), Column("n", "n", numeric=True)]
+    columns += [metric_column(board.metrics[name]) for name in names]
+    columns += [Column("published", "Published, real data")] * any(quoted.values())
+    rows = []
+    for row in board.rows:
+        cells = [Cell(row.title), Cell(row.setting)]
+        cells += [Cell(", ".join(row.flags))] * any(other.flags for other in board.rows)
+        cells += [
+            Cell(str(len(row.seeds)), note=f"seeds {', '.join(map(str, row.seeds))}"),
+            _n_cell(row, board),
+        ]
+        cells += [metric_cell(board, row, name) for name in names]
+        cells += [Cell(quoted[row])] * any(quoted.values())
+        rows.append(tuple(cells))
+    title = f"{board.task.name}: {board.data_label}"
+    return Table("leaderboard", title, tuple(columns), tuple(rows), notes(board))
+
+
+def difference_table(board: Board) -> Table | None:
+    """Paired differences of every row to the task's reference method.
+
+    None when there is nothing to compare.
+    """
+    pairs = [(row, other) for row in board.rows if (other := board.reference_for(row))]
+    names = [n for n in board.task.headline if any(board.difference(row, other, n) for row, other in pairs)]
+    if not names:
+        return None
+    columns = [Column("method", "Method"), Column("setting", "Setting"), Column("reference", "minus")]
+    columns += [metric_column(board.metrics[name]) for name in names]
+    rows = [
+        (
+            Cell(row.title),
+            Cell(row.setting),
+            Cell(other.label),
+            *(difference_cell(board, row, other, n) for n in names),
+        )
+        for row, other in pairs
+    ]
+    note = (
+        f"Row minus reference on the test samples that both have, with the {CONFIDENCE:.0%} interval of the paired "
+        "difference over test samples; an interval without zero is a difference. Not corrected for many comparisons."
+    )
+    title = f"{board.task.name}: paired differences to {board.task.reference}, {board.data_label}"
+    return Table("differences", title, tuple(columns), tuple(rows), (note,))
+
+
+def metrics_table(board: Board) -> Table:
+    """Every recorded metric as a line per row and metric: the long form, for programs."""
+    columns = tuple(
+        Column(key, key.replace("_", " "), numeric=numeric)
+        for key, numeric in [
+            *(
+                (k, False)
+                for k in ("task", "layout", "synthetic", "data_fingerprint", "protocol", "method", "setting")
+            ),
+            *((k, False) for k in ("metric", "unit", "direction")),
+            ("value", True),
+            *((k, False) for k in ("median", "p95", "nan", "clusters", "seeds", "cells")),
+        ]
+    )
+    present = [name for name in board.metrics if any(row.summary(name) for row in board.rows)]
+    rows = [
+        _long_row(board, row, n, found) for row in board.rows for n in present if (found := row.summary(n))
+    ]
+    return Table("metrics", f"{board.task.name}: every metric", columns, tuple(rows))
+
+
+def differences_long_table(board: Board) -> Table:
+    """Every paired difference as a line per row and metric: the long form, for programs."""
+    texts = (
+        "task",
+        "layout",
+        "synthetic",
+        "data_fingerprint",
+        "protocol",
+        "method",
+        "setting",
+        "reference",
+        "metric",
+    )
+    columns = tuple(Column(key, key) for key in (*texts, "unit", "direction"))
+    columns = (*columns, Column("difference", "difference", numeric=True), Column("verdict", "verdict"))
+    rows = []
+    for row in board.rows:
+        other = board.reference_for(row)
+        for name in board.metrics if other else ():
+            if other and board.difference(row, other, name):
+                cell = difference_cell(board, row, other, name)
+                first = (*_where(board), row.title, row.setting, other.label, name, board.metrics[name].unit)
+                rows.append(
+                    (*map(Cell, (*first, board.metrics[name].direction)), cell, Cell(cell.note.split(";")[0]))
+                )
+    return Table("differences-long", f"{board.task.name}: paired differences", columns, tuple(rows))
+
+
+def every_metric_table(board: Board) -> Table:
+    """Every recorded metric as a row, every setting as a column."""
+    names = [name for name in board.metrics if any(row.summary(name) for row in board.rows)]
+    columns = [
+        Column("metric", "Metric"),
+        *(Column(row.cells[0], row.label, numeric=True) for row in board.rows),
+    ]
+    rows = []
+    for name in names:
+        heading = metric_column(board.metrics[name])
+        first = Cell(heading.heading, note=heading.note)
+        rows.append((first, *(metric_cell(board, row, name) for row in board.rows)))
+    title = f"{board.task.name}: every metric, {board.data_label}"
+    return Table("every-metric", title, tuple(columns), tuple(rows))
+
+
+def absent_table(board: Board) -> Table | None:
+    """Which headline metrics a row does not have, and the reason its record gives."""
+    rows = []
+    for row in board.rows:
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for name, why in sorted((row.header.get("not_applicable") or {}).items()):
+            reasons[str(why)].append(board.metrics[name].title if name in board.metrics else name)
+        rows += [
+            (Cell(row.label), Cell(", ".join(titles)), Cell(why)) for why, titles in sorted(reasons.items())
+        ]
+    columns = (
+        Column("method", "Method"),
+        Column("metrics", "Metrics"),
+        Column("reason", "Not applicable because"),
+    )
+    return (
+        Table("not-applicable", f"{board.task.name}: not applicable", columns, tuple(rows)) if rows else None
+    )
+
+
+def published_tables(board: Board, published: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Published numbers, a table per real data set, with their sources. Never ranked, never beside ours."""
+    tables = []
+    relevant = [entry for entry in published if entry["metric"] in board.metrics]
+    for layout in sorted({str(entry["layout"]) for entry in relevant}):
+        entries = [entry for entry in relevant if entry["layout"] == layout]
+        names = [name for name in board.metrics if any(entry["metric"] == name for entry in entries)]
+        columns = [Column("method", "Method"), *(metric_column(board.metrics[name]) for name in names)]
+        columns.append(Column("source", "Source"))
+        rows = [
+            _published_row(method, entries, names, board)
+            for method in _in_order(e["method"] for e in entries)
+        ]
+        title = f"{board.task.name}: published on {layout}, real data"
+        tables.append(Table(f"published-{layout}", title, tuple(columns), tuple(rows)))
+    return tables
+
+
+def leaderboard_text(boards: Sequence[Board]) -> str:
+    """The leaderboards for a terminal, each with its protocol and the difference to the reference."""
+    return (
+        "\n".join(_board_text(board) for board in boards)
+        or "No records yet: 'palmares run' makes the first.\n"
+    )
+
+
+def metric_column(metric: Metric) -> Column:
+    """The heading of a metric."""
+    note = f"{metric.definition} ({metric.source})"
+    return Column(metric.name, metric.title, metric.unit, ARROWS[metric.direction], True, note)
+
+
+def metric_cell(board: Board, row: Row, name: str) -> Cell:
+    """A value with its interval over samples and, apart from it, its spread over seeds."""
+    summary = row.summary(name)
+    if summary is None:
+        return Cell("n/a", note=row.why_absent(name), mark="absent")
+    digits = board.metrics[name].digits
+    spread = row.spread(name)
+    over_seeds = f"sd {signless(spread.sd, digits)}" if spread.n > 1 else ""
+    mark: Mark = "tied" if board.tied_with_best(row, name) else ""
+    mark = "best" if board.best(name, row.flags) is row else mark
+    number = Number(name, row.cells, summary, spread=spread)
+    return Cell(
+        fixed(summary.value, digits),
+        interval(summary, digits),
+        over_seeds,
+        _summary_note(summary),
+        mark,
+        number,
+    )
+
+
+def difference_cell(board: Board, row: Row, other: Row, name: str) -> Cell:
+    """A paired difference with its interval and what follows."""
+    difference = board.difference(row, other, name)
+    if difference is None:
+        lacking = row if row.summary(name) is None else other
+        return Cell("n/a", note=f"{lacking.label}: {lacking.why_absent(name)}", mark="absent")
+    metric = board.metrics[name]
+    words = verdict(difference, metric.direction, row.label, other.label)
+    mark: Mark = (
+        "" if not words.endswith("is better") else "better" if words.startswith(row.label) else "worse"
+    )
+    number = Number(name, row.cells, difference, reference=other.cells)
+    note = f"{words}; {difference.n} shared samples in {difference.clusters} clusters"
+    return Cell(
+        signed(difference.value, metric.digits), interval(difference, metric.digits), "", note, mark, number
+    )
+
+
+def notes(board: Board) -> tuple[str, ...]:
+    """What must stand under a table of a board."""
+    protocol = board.header["protocol"]
+    label = f"Protocol {protocol['name']}/{protocol['version']}: {protocol['text']}"
+    return (*((SYNTHETIC,) if board.synthetic else ()), label, HOW_TO_READ)
+
+
+def published_text(row: Row, board: Board, published: Sequence[Mapping[str, Any]]) -> str:
+    """What a row's method is published with on the real data of this layout, in one cell."""
+    names = {row.method.lower(), row.title.lower()}
+    layout = row.header["layout"]
+    known = {
+        entry["metric"]: entry["value"]
+        for entry in published
+        if str(entry["method"]).lower() in names
+        and entry["layout"] == layout
+        and entry["metric"] in board.metrics
+    }
+    return ", ".join(
+        f"{board.metrics[name].title} {known[name]:g}" for name in board.metrics if name in known
+    )
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with a fixed count of decimals and a true minus sign."""
+    text = f"{value:.{digits}f}"
+    text = text.lstrip("-") if float(text or 0) == 0 else text
+    return text.replace("-", MINUS) if value == value else "undefined"
+
+
+def signed(value: float, digits: int) -> str:
+    """The same with a sign."""
+    text = fixed(value, digits)
+    return text if text.startswith((MINUS, "u")) or float(text) == 0 else f"+{text}"
+
+
+def signless(value: float, digits: int) -> str:
+    """A spread."""
+    return fixed(abs(value), digits)
+
+
+def interval(result: Summary | Difference, digits: int) -> str:
+    """``[low, high]``, or nothing when there are too few clusters for one."""
+    if result.low != result.low:
+        return ""
+    return f"[{fixed(result.low, digits)}, {fixed(result.high, digits)}]"
+
+
+def _summary_note(summary: Summary) -> str:
+    holes = f", {summary.nan} undefined (coverage {summary.coverage:.1%})" if summary.nan else ""
+    tail = (
+        f"; median {summary.median:.4g}, 95th percentile {summary.p95:.4g}"
+        if summary.median == summary.median
+        else ""
+    )
+    return f"{summary.n} samples in {summary.clusters} clusters{holes}{tail}"
+
+
+def _n_cell(row: Row, board: Board) -> Cell:
+    summary = row.summary(board.ranking_metric)
+    if summary is None:
+        return Cell("n/a", note=row.why_absent(board.ranking_metric), mark="absent")
+    total = summary.n + summary.nan
+    text = str(summary.n) if not summary.nan else f"{summary.n}/{total}"
+    return Cell(text, note=f"test samples in {summary.clusters} clusters")
+
+
+def _long_row(board: Board, row: Row, name: str, summary: Summary) -> tuple[Cell, ...]:
+    metric = board.metrics[name]
+    texts = (*_where(board), row.title, row.setting, name, metric.unit, metric.direction)
+    value = Cell("", number=Number(name, row.cells, summary, spread=row.spread(name)))
+    after = (_plain(summary.median), _plain(summary.p95), str(summary.nan), str(summary.clusters))
+    ends = (*after, " ".join(map(str, row.seeds)), " ".join(row.cells))
+    return (*map(Cell, texts), value, *map(Cell, ends))
+
+
+def _where(board: Board) -> tuple[str, ...]:
+    header = board.header
+    protocol = f"{header['protocol']['name']}/{header['protocol']['version']}"
+    fingerprint = str(header["identity"].get("data_fingerprint", ""))
+    return board.task.name, str(header["layout"]), str(board.synthetic).lower(), fingerprint, protocol
+
+
+def _plain(value: float) -> str:
+    return "" if value != value else f"{value:.10g}"
+
+
+def _published_row(
+    method: str, entries: Sequence[Mapping[str, Any]], names: Sequence[str], board: Board
+) -> tuple[Cell, ...]:
+    mine = {entry["metric"]: entry for entry in entries if entry["method"] == method}
+    cells = [
+        Cell(f"{mine[name]['value']:g}", note=str(mine[name]["source"])) if name in mine else Cell("")
+        for name in names
+    ]
+    sources = _in_order(str(entry["source"]) for entry in mine.values())
+    return (Cell(method), *cells, Cell("; ".join(sources)))
+
+
+def _in_order(items: Any) -> list[str]:
+    return list(dict.fromkeys(items))
+
+
+def _board_text(board: Board) -> str:
+    table = leaderboard_table(board)
+    dropped = {"sees", "published"}
+    kept = [i for i, column in enumerate(table.columns) if column.key not in dropped]
+    columns = tuple(table.columns[i] for i in kept)
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    shown = to_text(Table(table.key, table.title, columns, rows), intervals=(board.ranking_metric,))
+    protocol = board.header["protocol"]
+    lines = [
+        shown,
+        f"Protocol {protocol['name']}/{protocol['version']}. * best, ≈ tied with it; [95 % interval].",
+    ]
+    return "\n".join([*lines, *_difference_lines(board)]) + "\n"
+
+
+def _difference_lines(board: Board) -> list[str]:
+    """One line per row: its paired difference to the reference in the ranking metric."""
+    lines, name = [], board.ranking_metric
+    for row in board.rows:
+        other = board.reference_for(row)
+        if other and (cell := difference_cell(board, row, other, name)).number:
+            unit = board.metrics[name].unit
+            words = cell.note.split(";")[0]
+            lines.append(
+                f"{row.label} minus {other.label}: {cell.text} {unit} {cell.interval}, {words}".rstrip()
+            )
+    return lines

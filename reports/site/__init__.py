@@ -1,0 +1,1 @@
+"""The page: one self-contained HTML file, made of finished tables and figures."""

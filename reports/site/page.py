@@ -1,0 +1,147 @@
+"""From boards to the page. Everything that is text or a number arrives finished; here it is only arranged."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reports.boards import Board, Row
+from reports.figures import Drawing
+from reports.leaderboard import (
+    HOW_TO_READ,
+    SYNTHETIC,
+    absent_table,
+    difference_table,
+    every_metric_table,
+    leaderboard_table,
+    published_tables,
+)
+from reports.record import Record, flatten
+from reports.table import Table
+
+FOLDER = Path(__file__).parent
+RENDER_QUALITY = 82
+FACTS = ("hand_name", "git_commit")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A render of a row, as a data URI."""
+
+    label: str
+    name: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the page tells of one record."""
+
+    record: Record
+    label: str
+    facts: list[tuple[str, str]]
+    settings: list[tuple[str, str]]
+    environment: list[tuple[str, str]]
+    stages: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class BoardView:
+    """A board with its tables, figures and pictures."""
+
+    board: Board
+    leaderboard: Table
+    differences: Table | None
+    every_metric: Table
+    absent: Table | None
+    published: list[Table]
+    drawings: list[Drawing]
+    pictures: list[Picture]
+    runs: list[Run]
+
+
+def view_board(board: Board, published: Sequence[Mapping[str, Any]], drawings: list[Drawing]) -> BoardView:
+    """Everything that the page shows of a board."""
+    return BoardView(
+        board,
+        leaderboard_table(board, published),
+        difference_table(board),
+        every_metric_table(board),
+        absent_table(board),
+        published_tables(board, published),
+        drawings,
+        [picture for row in board.rows for picture in _pictures(row)],
+        [_run(row, record) for row in board.rows for record in row.records],
+    )
+
+
+def render_page(views: Sequence[BoardView], downloads: Mapping[str, str]) -> str:
+    """The page. ``downloads`` maps a file name to its text, embedded so that the page is whole by itself."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("page.html.j2").render(
+        views=views,
+        style=(FOLDER / "page.css").read_text(encoding="utf-8"),
+        script=(FOLDER / "page.js").read_text(encoding="utf-8"),
+        downloads={name: _uri("text/csv", text.encode()) for name, text in downloads.items()},
+        how_to_read=HOW_TO_READ,
+        synthetic_note=SYNTHETIC,
+    )
+
+
+def _pictures(row: Row) -> list[Picture]:
+    """The renders of a row's first seed, compressed for the page; the record keeps the originals."""
+    from PIL import Image
+
+    pictures = []
+    for name, file in row.records[0].renders.items():
+        with Image.open(file) as image:
+            out = io.BytesIO()
+            image.convert("RGB").save(out, "WEBP", quality=RENDER_QUALITY, method=4)
+            pictures.append(Picture(row.label, name, _uri("image/webp", out.getvalue()), *image.size))
+    return pictures
+
+
+def _run(row: Row, record: Record) -> Run:
+    header = record.header
+    facts = [("cell", record.cell), ("state", str(header.get("state"))), ("seed", str(header["seed"]))]
+    facts += [(key.replace("_", " "), str(header[key])) for key in FACTS if header.get(key)]
+    facts += [
+        (key.replace("_", " "), _text(value)) for key, value in sorted((header.get("cost") or {}).items())
+    ]
+    identity = dict(flatten(header["identity"]))
+    stages = [{key: _text(value) for key, value in stage.items()} for stage in header.get("stages") or ()]
+    columns = list(dict.fromkeys(key for stage in stages for key in stage))
+    return Run(
+        record,
+        f"{row.label}, seed {header['seed']}",
+        facts,
+        sorted(identity.items()),
+        sorted(flatten(header.get("environment") or {})),
+        [{key: stage.get(key, "") for key in columns} for stage in stages],
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
