@@ -205,10 +205,11 @@ def run(
     as_json: bool,
 ) -> None:
     """Train METHOD's stages that are not cached, evaluate and record; a cell that is done is not run again."""
+    from suite.data import require_folder
     from suite.plan import Request, resolve_names, resolve_settings
 
     request = Request(method, task, layout, root, size, preset, overrides, seeds)
-    resolve_names(request)
+    require_folder(resolve_names(request)[2], root)
     resolve_settings(request)
     home = Home.from_environment()
     home.require_writable()
@@ -294,17 +295,18 @@ def status(as_json: bool) -> None:
 )
 def report(out: Path | None, task: str | None, formats: str, verify: bool) -> None:
     """Tables, figures and the page, made of the records alone."""
-    from suite.reporting import make_report, recompute
+    from suite.reporting import make_report, recompute, report_formats
 
     home = Home.from_environment()
     folder = out or home.report
+    wanted = report_formats(formats)
     if verify:
         mismatches = recompute(home, folder)
         for mismatch in mismatches:
             click.echo(mismatch)
         click.echo(f"{folder}: {len(mismatches) or 'no'} mismatch{'es' * (len(mismatches) != 1)}", err=True)
         sys.exit(WORK_FAILED if mismatches else 0)
-    click.echo(make_report(home, folder, task, tuple(formats.split(","))))
+    click.echo(make_report(home, folder, task, wanted))
 
 
 @cli.command()
@@ -357,10 +359,10 @@ def check(method: str, as_json: bool) -> None:
 def demo(seeds: list[int], workers: int) -> None:
     """Synthetic data, every method at its tiny preset, the report; prints the leaderboard and the report's path."""
     from suite.demo import requests
-    from suite.reporting import make_report
+    from suite.reporting import FORMATS, make_report
 
     home = Home.from_environment()
     home.require_writable()
     headers = _run(home, requests(seeds), workers, 0.0, None)
-    click.echo(make_report(home, home.report, None, ("html", "md", "tex", "csv")))
+    click.echo(make_report(home, home.report, None, FORMATS))
     sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)

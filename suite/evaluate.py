@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -158,12 +158,9 @@ def evaluate_shard(job: EvaluationJob, number: int) -> None:
     path = job.shard(number)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(
-        beside,
-        **{f"prediction/{name}": value for name, value in predictions.items()},
-        **{f"score/{name}": value for name, value in scores.columns.items()},
-        not_applicable=np.array(json.dumps(scores.not_applicable)),
-    )
+    arrays: dict[str, Any] = {f"prediction/{name}": value for name, value in predictions.items()}
+    arrays |= {f"score/{name}": value for name, value in scores.columns.items()}
+    np.savez(beside, **arrays, not_applicable=np.array(json.dumps(scores.not_applicable)))
     beside.replace(path)
 
 
@@ -175,13 +172,9 @@ def _gather(job: EvaluationJob, bench: Bench, shards: list[int], started: float)
         name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "not_applicable"
     }
     predictions = _select(joined, "prediction/")
-    samples, test = bench.dataset.samples, bench.dataset.indices
     per_sample = pd.DataFrame(
-        {
-            "sample": [samples.ids[i] for i in test],
-            "cluster": [samples.clusters[i] for i in test],
-            **_select(joined, "score/"),
-        }
+        {"cluster": bench.dataset.clusters, **_select(joined, "score/")},
+        index=pd.Index(bench.dataset.ids, name="sample"),
     )
     shown = np.linspace(0, len(per_sample) - 1, min(RENDERED_SAMPLES, len(per_sample))).astype(int)
     renders = bench.task.renders({k: v[shown] for k, v in predictions.items()}, bench.dataset, shown)
