@@ -1,0 +1,63 @@
+"""The dataset layouts by name. Light: imports neither torch nor numpy until a layout is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import RequestError, unknown_name
+
+if TYPE_CHECKING:
+    from tasks.layouts.base import Layout
+
+
+@dataclass(frozen=True)
+class LayoutSpec:
+    """A layout as the command line lists it. The last two fields are ``module:attribute``, imported on use."""
+
+    name: str
+    summary: str
+    tasks: tuple[str, ...]
+    implementation: str
+    """The Layout class."""
+    synthesiser: str
+    """``make(out, size, seed, workers=None, progress=None)``, which writes synthetic data in this layout."""
+
+
+_FREIHAND = LayoutSpec(
+    name="freihand",
+    summary="FreiHAND v2: 224 px crops of one right hand, four backgrounds per training sample, JSON annotations",
+    tasks=("single_hand",),
+    implementation="tasks.layouts.freihand:FreiHand",
+    synthesiser="tasks.synthesis.freihand:make_freihand",
+)
+
+LAYOUTS: dict[str, LayoutSpec] = {_FREIHAND.name: _FREIHAND}
+
+
+def find_layout(name: str) -> LayoutSpec:
+    """A layout's declaration. Raises RequestError with the nearest valid name."""
+    if name not in LAYOUTS:
+        raise unknown_name("layout", name, LAYOUTS)
+    return LAYOUTS[name]
+
+
+def open_layout(name: str, root: Path) -> Layout:
+    """The reader of a dataset folder. Raises RequestError for an unknown layout or a root that is no folder."""
+    reader = _load(find_layout(name).implementation)
+    if not Path(root).is_dir():
+        raise RequestError(f"no folder at {root}: expected a dataset in the layout '{name}'.")
+    return reader(Path(root))
+
+
+def load_synthesiser(name: str) -> Callable[..., None]:
+    """The function that writes synthetic data in a layout. Raises RequestError for an unknown layout."""
+    return _load(find_layout(name).synthesiser)
+
+
+def _load(path: str) -> Any:
+    module, attribute = path.split(":")
+    return getattr(import_module(module), attribute)
