@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float) -> Tensor:
     """Scaled dot-product attention of (B, N, C) queries over (B, M, C) keys and values."""
-    split = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value)]
-    mixed = F.scaled_dot_product_attention(*split, dropout_p=dropout)
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
     return mixed.transpose(1, 2).flatten(-2)
 
 
@@ -40,7 +40,8 @@ class SelfAttentionLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        mixed = self.project(attend(*self.qkv(tokens).chunk(3, -1), self.heads, dropout))
+        q, k, v = self.qkv(tokens).chunk(3, -1)
+        mixed = self.project(attend(q, k, v, self.heads, dropout))
         tokens = self.norm1(tokens + F.dropout(mixed, dropout))
         return self.norm2(tokens + F.dropout(self.feed_forward(tokens), dropout))
 

@@ -30,7 +30,7 @@ class Backbone(nn.Module):
         self.features, self.map_channels = self.network.features, self.network.map_channels
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
-        self.network.to(memory_format=torch.channels_last)
+        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.weights is not None:
             load_weights(self.network, Path(config.weights))
 

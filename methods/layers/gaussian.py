@@ -27,7 +27,8 @@ class Gaussian:
 
 def kl_terms(q: Gaussian, p: Gaussian) -> Tensor:
     """KL(q || p) of every coordinate, in nats."""
-    assert q.log_var is not None and p.log_var is not None
+    assert q.log_var is not None
+    assert p.log_var is not None
     squared = (q.mean - p.mean).square()
     return 0.5 * (p.log_var - q.log_var + (squared + q.log_var.exp()) * (-p.log_var).exp() - 1)
 

@@ -1,5 +1,8 @@
 """Small regression heads on a global feature vector."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
 
@@ -9,12 +12,12 @@ def head(
     outputs: int,
     activation: bool = True,
     std: float | None = None,
-    bias: float = 0.0,
+    start: Sequence[float] | None = None,
 ) -> nn.Sequential:
-    """Linear, ReLU unless told otherwise, Linear. With ``std`` the last layer starts near the constant ``bias``."""
+    """Linear, ReLU unless told otherwise, Linear. With ``std`` the last layer starts near ``start`` (default: zero)."""
     last = nn.Linear(hidden, outputs)
     if std is not None:
         nn.init.normal_(last.weight, std=std)
-        nn.init.constant_(last.bias, bias)
+        last.bias.data.copy_(torch.zeros(outputs) if start is None else torch.tensor(start).expand(outputs))
     middle = [nn.ReLU()] if activation else []
     return nn.Sequential(nn.Linear(features, hidden), *middle, last)

@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 from methods.layers.rotations import axis_angle_to_matrix, matrix_to_angles

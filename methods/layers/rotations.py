@@ -26,7 +26,7 @@ def cross_matrix(vector: Tensor) -> Tensor:
 
 
 def six_d_to_matrix(six_d: Tensor) -> Tensor:
-    """Gram-Schmidt on two columns (Zhou et al., CVPR 2019), (..., 6) -> (..., 3, 3); continuous, unlike three angles."""
+    """Gram-Schmidt on two columns (Zhou et al., CVPR 2019), (..., 6) -> (..., 3, 3); unlike angles, continuous."""
     first = F.normalize(six_d[..., :3], dim=-1)
     second = six_d[..., 3:] - (first * six_d[..., 3:]).sum(-1, keepdim=True) * first
     second = F.normalize(second, dim=-1)

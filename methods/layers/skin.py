@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class MeanSkin(nn.Module):
-    """A running mean over all hand pixels seen in training. Pixels of an object in front of the hand are not its own."""
+    """A running mean over all hand pixels seen in training; an object in front of the hand is not part of it."""
 
     total: Tensor
     count: Tensor
