@@ -15,9 +15,9 @@ from torch import nn
 
 from tasks.errors import RequestError, unknown_name
 from tasks.hands.model_file import MANO_VERTS, HandModelData, read_model
+from tasks.hands.open_hand import OPEN_HAND_FILE
 from tasks.hands.skeleton import MIRROR_POINT, Side, reorder, tip_vertices
 
-OPEN_HAND = Path(__file__).parent / "open_hand" / "open_hand_right.npz"
 ENVIRONMENT = "PALMARES_MANO"
 
 
@@ -92,7 +92,7 @@ def load_hand(side: Side = "right") -> HandModel:
 @lru_cache
 def _load_data(side: Side, folder: str) -> HandModelData:
     if not folder:
-        right = read_model(OPEN_HAND)
+        right = read_model(OPEN_HAND_FILE)
         return right if side == "right" else right.mirrored()
     if not Path(folder).is_dir():
         raise RequestError(

@@ -47,9 +47,12 @@ _OWN_KEYS = ("vt", "ft", "tips", "wrist_loop", "name", "side", "about")
 _MAX_ENTRY_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HandModelData:
-    """A MANO-format hand model as arrays: float32 and int64, metres. See the table above for the shapes."""
+    """A MANO-format hand model as arrays: float32 and int64, metres. See the table above for the shapes.
+
+    Compared and hashed by identity; ``fingerprint`` compares content.
+    """
 
     v_template: np.ndarray
     faces: np.ndarray
@@ -65,7 +68,7 @@ class HandModelData:
     name: str
     about: str = ""
     vt: np.ndarray | None = None
-    """(T, 2) in [0, 1], v upwards."""
+    """(T, 2) in [0, 1], v upwards: row 0 of a texture is v = 1."""
     ft: np.ndarray | None = None
     """(F, 3) rows of ``vt``."""
     tips: np.ndarray | None = None

@@ -8,3 +8,8 @@ vertices on it), ``skinning``, ``shape_space``, ``correctives``, ``pose_space``,
 Frame of the builder: MANO's axes in millimetres with the wrist joint at the origin: fingers along -x, back of the
 hand towards +y, thumb towards +z.
 """
+
+from pathlib import Path
+
+OPEN_HAND_FILE = Path(__file__).parent / "open_hand_right.npz"
+"""The shipped result."""

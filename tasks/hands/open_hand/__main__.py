@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from tasks.hands.model_file import write_npz
-from tasks.hands.open_hand.build import OPEN_HAND_FILE, build_open_hand
+from tasks.hands.open_hand import OPEN_HAND_FILE
+from tasks.hands.open_hand.build import build_open_hand
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from tasks.hands.skeleton import FINGERS, MANO_FINGERS
 
 LONG_FINGERS = FINGERS[1:]
+THUMB_DORSAL = np.array([0.25, 0.72, 0.65])
+"""Out of the back of the resting thumb, roughly; fingers have +y."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,6 @@ _RADII = {
 }
 _THUMB_BASE = (20.0, -7.0, 19.0)
 _THUMB_DIRECTIONS = ((0.74, -0.22, 0.64), (0.885, -0.10, 0.455), (0.93, -0.02, 0.365))
-_THUMB_DORSAL = (-0.25, 0.72, 0.65)
 _THUMB_LENGTHS = (44.0, 31.6, 26.7)
 _THUMB_RADII = (13.0, 10.8, 9.8, 7.6)
 
@@ -121,7 +122,7 @@ def default_anatomy() -> Anatomy:
     """The hand that the topology is laid out on: 181 mm from wrist to middle tip, 84 mm across the knuckles."""
     digits = {name: _finger(name, _SPREAD_DEG[name]) for name in LONG_FINGERS}
     directions = unit(_place(_THUMB_DIRECTIONS))
-    dorsal = _place(_THUMB_DORSAL)
+    dorsal = THUMB_DORSAL
     digits["thumb"] = Digit(
         base=_place(_THUMB_BASE),
         directions=directions,

@@ -10,7 +10,7 @@ from tasks.hands.open_hand.topology import Layout, hand_layout
 from tasks.hands.skeleton import FINGERS
 
 PALM = "palm"
-_SEAM_COLUMN = {PALM: 0.0, "thumb": 0.60, "index": 0.65, "middle": 0.65, "ring": 0.65, "pinky": 0.65}
+_SEAM_COLUMN = {PALM: 0.0, "thumb": 7 / 12, "index": 0.6, "middle": 0.6, "ring": 0.6, "pinky": 0.6}
 _N_ROWS = 8
 
 
@@ -38,7 +38,8 @@ Grid = dict[int, tuple[float | None, float]]
 
 def _charts(layout: Layout) -> dict[str, Grid]:
     """The place of each vertex in each chart that it belongs to."""
-    rows: list[list[int | None]] = [*layout.rows, *(list(row) for row in layout.wrist_rows)]
+    rows: list[list[int | None]] = [*layout.rows]
+    rows += [[*row] for row in layout.wrist_rows]
     palm: Grid = {
         i: (column / len(ids), float(row))
         for row, ids in enumerate(rows)

@@ -1,7 +1,5 @@
 """From bones to a file: every step of the open hand in order."""
 
-from pathlib import Path
-
 import numpy as np
 
 from tasks.hands.model_file import HandModelData
@@ -11,12 +9,11 @@ from tasks.hands.open_hand.correctives import pose_correctives
 from tasks.hands.open_hand.placement import place_vertices
 from tasks.hands.open_hand.pose_space import pose_components, sample_poses
 from tasks.hands.open_hand.shape_space import N_SHAPES, sample_shapes, shape_space
-from tasks.hands.open_hand.skinning import joint_regressor, skinning_weights
+from tasks.hands.open_hand.skinning import joint_regressor, posed_meshes, skinning_weights
 from tasks.hands.open_hand.topology import mano_numbering, triangulate
 from tasks.hands.skeleton import PARENTS_MANO16, TIP_VERTICES, WRIST_LOOP
 
 VERSION = 1
-OPEN_HAND_FILE = Path(__file__).parent / "open_hand_right.npz"
 ABOUT = (
     "Palmares open hand: a procedural hand in MANO's file format. It is not MANO and is not fitted to it, nor to any "
     "scan: errors measured on it cannot be compared with published numbers on real data."
@@ -25,6 +22,7 @@ _ORIGIN_M = np.array([0.095, 0.006, 0.006])
 """Where the wrist joint of the mean hand lies, so that numbers are of the usual size."""
 _TEMPLATE_ROUNDS = 25
 _N_POSES = 20000
+_N_REGRESSOR_POSES = 100
 _POSE_SEED = 7
 
 
@@ -36,10 +34,10 @@ def build_open_hand(n_shapes: int = N_SHAPES) -> HandModelData:
     space = shape_space(*sample_shapes(n_shapes))
     weights = skinning_weights(anatomy, default)
     correctives = pose_correctives(anatomy, default, weights)
-    regressor = joint_regressor(
-        np.concatenate([default[None], space.verts]), np.concatenate([anatomy.joints[None], space.joints])
-    )
-    mean_pose, components = pose_components(sample_poses(_N_POSES, np.random.default_rng(_POSE_SEED)))
+    poses = sample_poses(_N_POSES, np.random.default_rng(_POSE_SEED))
+    posed = posed_meshes(default, anatomy.joints, weights, correctives, poses[:_N_REGRESSOR_POSES])
+    regressor = joint_regressor((space.verts, space.joints), posed)
+    mean_pose, components = pose_components(poses)
     order = mano_numbering()
     place = np.argsort(order)
     vt, ft = texture_atlas(faces)

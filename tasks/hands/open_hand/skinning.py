@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.optimize import nnls
+from scipy.spatial.transform import Rotation
 
 from tasks.hands.open_hand.anatomy import Anatomy, Digit
 from tasks.hands.open_hand.topology import Layout, hand_layout
@@ -12,6 +13,8 @@ _MAX_BONES = 4
 _REGRESSOR_CANDIDATES = 30
 _ROOT_CANDIDATES = 80
 """More vertices for the five digit roots, which lie deep in the flesh."""
+_POSED_WEIGHT = 0.3
+_SUM_WEIGHT = 1e3
 
 
 def first_bone(name: str) -> int:
@@ -110,20 +113,27 @@ def _sparse_rows(weights: np.ndarray) -> np.ndarray:
     return weights / weights.sum(1, keepdims=True)
 
 
-def joint_regressor(verts: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """(16, V) non-negative rows of sum 1 that give (n, 16, 3) joints from (n, V, 3) vertices; least squares."""
+def joint_regressor(
+    shapes: tuple[np.ndarray, np.ndarray], posed: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """(16, V) non-negative rows of sum 1 that give joints from vertices; least squares over shapes and poses.
+
+    Both samples are pairs of (n, V, 3) vertices and (n, 16, 3) joints. The posed ones, at a lower weight, keep the
+    regressed joints of a bent hand near its bones: FreiHAND's labels are regressed from posed vertices.
+    """
     layout = hand_layout()
     roots = {0, *(first_bone(name) for name in FINGERS)}
-    regressor = np.zeros((16, verts.shape[1]))
+    regressor = np.zeros((16, shapes[0].shape[1]))
     wrist = np.concatenate([np.array(row) for row in layout.wrist_rows])
     for j in range(16):
-        distance = np.linalg.norm(verts[0] - joints[0, j], axis=1)
+        distance = np.linalg.norm(shapes[0][0] - shapes[1][0, j], axis=1)
         count = _ROOT_CANDIDATES if j in roots else _REGRESSOR_CANDIDATES
         near = wrist if j == 0 else np.argsort(distance, kind="stable")[:count]
-        coordinates = verts[:, near].transpose(0, 2, 1).reshape(-1, len(near))
-        target = joints[:, j].reshape(-1)
-        sum_to_one = np.full((1, len(near)), 1e3)
-        row, _ = nnls(np.vstack([coordinates, sum_to_one]), np.append(target, 1e3), maxiter=20000)
+        rows, targets = [np.full((1, len(near)), _SUM_WEIGHT)], [np.array([_SUM_WEIGHT])]
+        for (verts, joints), weight in ((shapes, 1.0), (posed, _POSED_WEIGHT)):
+            rows.append(weight * verts[:, near].transpose(0, 2, 1).reshape(-1, len(near)))
+            targets.append(weight * joints[:, j].reshape(-1))
+        row, _ = nnls(np.vstack(rows), np.concatenate(targets), maxiter=20000)
         regressor[j, near] = row / row.sum()
     return regressor
 
@@ -142,3 +152,18 @@ def bone_transforms(joints: np.ndarray, rotations: np.ndarray) -> np.ndarray:
 def blended(weights: np.ndarray, transforms: np.ndarray) -> np.ndarray:
     """(V, 4, 4) transforms of the vertices: linear blend skinning."""
     return np.einsum("vj,jab->vab", weights, transforms)
+
+
+def posed_meshes(
+    verts: np.ndarray, joints: np.ndarray, weights: np.ndarray, correctives: np.ndarray, poses: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, V, 3) vertices and (n, 16, 3) joints of (n, 45) axis-angle poses: correctives, then skinning."""
+    meshes, skeletons = [], []
+    for pose in poses:
+        rotations = Rotation.from_rotvec(np.vstack([np.zeros(3), pose.reshape(15, 3)])).as_matrix()
+        bent = verts + correctives @ (rotations[1:] - np.eye(3)).ravel()
+        bones = bone_transforms(joints, rotations)
+        skin = blended(weights, bones)
+        meshes.append(np.einsum("vab,vb->va", skin[:, :3, :3], bent) + skin[:, :3, 3])
+        skeletons.append(np.einsum("jab,jb->ja", bones[:, :3, :3], joints) + bones[:, :3, 3])
+    return np.stack(meshes), np.stack(skeletons)
