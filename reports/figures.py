@@ -79,7 +79,7 @@ def forest(board: Board, rows: Sequence[Row]) -> Figure:
     from matplotlib.figure import Figure
 
     metric = board.metrics[board.ranking_metric]
-    figure = Figure(figsize=(6.2, 0.85 + 0.42 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(6.2, max(3.4, 0.85 + 0.42 * len(rows))), layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(rows):
         summary = row.summary(metric.name)
@@ -130,7 +130,7 @@ def training_curves(rows: Sequence[Row]) -> Figure:
 
     across = min(3, len(rows))
     down = -(-len(rows) // across)
-    figure = Figure(figsize=(max(6.2, 3.1 * across), 2.6 * down), layout="constrained")
+    figure = Figure(figsize=(4.2 * across, 3.0 * down), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for axes, row in zip(panels, rows, strict=False):
         _panel(axes, row)

@@ -23,6 +23,10 @@ HOW_TO_READ = (
     "The interval says nothing about training; the sd over training seeds stands apart from it. "
     "Best of the rows that saw the same: bold; ≈: its paired difference to the best may be zero."
 )
+DIFFERENCES = (
+    f"Row minus reference on the test samples that both have, with the {CONFIDENCE:.0%} interval of the paired "
+    "difference over test samples; an interval without zero is a difference. Not corrected for many comparisons."
+)
 SYNTHETIC = "Measured on synthetic data: these values do not compare with published ones."
 
 
@@ -62,23 +66,20 @@ def difference_table(board: Board) -> Table | None:
     names = [n for n in board.task.headline if any(board.difference(row, other, n) for row, other in pairs)]
     if not names:
         return None
-    columns = [Column("method", "Method"), Column("setting", "Setting"), Column("reference", "minus")]
-    columns += [metric_column(board.metrics[name]) for name in names]
-    rows = [
-        (
-            Cell(row.title),
-            Cell(row.setting),
-            Cell(other.label),
-            *(difference_cell(board, row, other, n) for n in names),
-        )
-        for row, other in pairs
+    references = _in_order(other.label for _, other in pairs)
+    several = len(references) > 1
+    columns = [
+        Column("method", "Method"),
+        Column("setting", "Setting"),
+        *[Column("reference", "minus")] * several,
     ]
-    note = (
-        f"Row minus reference on the test samples that both have, with the {CONFIDENCE:.0%} interval of the paired "
-        "difference over test samples; an interval without zero is a difference. Not corrected for many comparisons."
-    )
-    title = f"{board.task.name}: paired differences to {board.task.reference}, {board.data_label}"
-    return Table("differences", title, tuple(columns), tuple(rows), (note,))
+    columns += [metric_column(board.metrics[name]) for name in names]
+    rows = []
+    for row, other in pairs:
+        first = (Cell(row.title), Cell(row.setting), *[Cell(other.label)] * several)
+        rows.append((*first, *(difference_cell(board, row, other, name) for name in names)))
+    title = f"{board.task.name}: row minus {' or '.join(references)}, {board.data_label}"
+    return Table("differences", title, tuple(columns), tuple(rows), (DIFFERENCES,))
 
 
 def metrics_table(board: Board) -> Table:
@@ -189,6 +190,19 @@ def leaderboard_text(boards: Sequence[Board]) -> str:
     return (
         "\n".join(_board_text(board) for board in boards)
         or "No records yet: 'palmares run' makes the first.\n"
+    )
+
+
+def lead_sentence(board: Board) -> str:
+    """The board in two sentences: who ranks first, and what that is against the reference."""
+    metric, first = board.metrics[board.ranking_metric], board.rows[0]
+    if first.summary(metric.name) is None:
+        return ""
+    cell = metric_cell(board, first, metric.name)
+    value = " ".join(filter(None, (cell.text, metric.unit, cell.interval)))
+    extreme = "lowest" if metric.direction == "lower" else "highest"
+    return " ".join(
+        [f"{first.label} has the {extreme} {metric.title}: {value}.", *_against_reference(board, first)]
     )
 
 
@@ -356,14 +370,13 @@ def _board_text(board: Board) -> str:
 
 
 def _difference_lines(board: Board) -> list[str]:
-    """One line per row: its paired difference to the reference in the ranking metric."""
-    lines, name = [], board.ranking_metric
-    for row in board.rows:
-        other = board.reference_for(row)
-        if other and (cell := difference_cell(board, row, other, name)).number:
-            unit = board.metrics[name].unit
-            words = cell.note.split(";")[0]
-            lines.append(
-                f"{row.label} minus {other.label}: {cell.text} {unit} {cell.interval}, {words}".rstrip()
-            )
-    return lines
+    """One sentence per row: its paired difference to the reference in the ranking metric."""
+    return [line for row in board.rows for line in _against_reference(board, row)]
+
+
+def _against_reference(board: Board, row: Row) -> list[str]:
+    other, name = board.reference_for(row), board.ranking_metric
+    if other is None or (cell := difference_cell(board, row, other, name)).number is None:
+        return []
+    value = " ".join(filter(None, (cell.text, board.metrics[name].unit, cell.interval)))
+    return [f"{row.label} minus {other.label}: {value}, {cell.note.split(';')[0]}."]

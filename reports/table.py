@@ -122,12 +122,13 @@ def to_csv(table: Table) -> str:
 
 def to_text(table: Table, intervals: Sequence[str] = ()) -> str:
     """Aligned plain text for a terminal; ``intervals`` names the columns that show theirs."""
-    head = [column.heading for column in table.columns]
+    titles = [column.title for column in table.columns]
+    units = [f"{column.arrow} {column.unit}".strip() for column in table.columns]
     body = [
         [_text_cell(cell, column.key in intervals) for column, cell in zip(table.columns, row, strict=True)]
         for row in table.rows
     ]
-    widths = [max(len(line[i]) for line in (head, *body)) for i in range(len(head))]
+    widths = [max(len(line[i]) for line in (titles, units, *body)) for i in range(len(titles))]
     numeric = [column.numeric for column in table.columns]
 
     def aligned(line: list[str]) -> str:
@@ -135,7 +136,7 @@ def to_text(table: Table, intervals: Sequence[str] = ()) -> str:
         return "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in cells).rstrip()
 
     rule = "  ".join("─" * width for width in widths)
-    return "\n".join([table.title, "", aligned(head), rule, *(aligned(line) for line in body)]) + "\n"
+    return "\n".join([table.title, "", aligned(titles), aligned(units), rule, *map(aligned, body)]) + "\n"
 
 
 def latex_escape(text: str) -> str:

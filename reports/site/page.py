@@ -17,6 +17,7 @@ from reports.leaderboard import (
     absent_table,
     difference_table,
     every_metric_table,
+    lead_sentence,
     leaderboard_table,
     published_tables,
 )
@@ -34,6 +35,7 @@ class Picture:
 
     label: str
     name: str
+    seed: int
     uri: str
     width: int
     height: int
@@ -56,6 +58,7 @@ class BoardView:
     """A board with its tables, figures and pictures."""
 
     board: Board
+    lead: str
     leaderboard: Table
     differences: Table | None
     every_metric: Table
@@ -70,6 +73,7 @@ def view_board(board: Board, published: Sequence[Mapping[str, Any]], drawings: l
     """Everything that the page shows of a board."""
     return BoardView(
         board,
+        lead_sentence(board),
         leaderboard_table(board, published),
         difference_table(board),
         every_metric_table(board),
@@ -111,7 +115,9 @@ def _pictures(row: Row) -> list[Picture]:
         with Image.open(file) as image:
             out = io.BytesIO()
             image.convert("RGB").save(out, "WEBP", quality=RENDER_QUALITY, method=4)
-            pictures.append(Picture(row.label, name, _uri("image/webp", out.getvalue()), *image.size))
+            pictures.append(
+                Picture(row.label, name, row.seeds[0], _uri("image/webp", out.getvalue()), *image.size)
+            )
     return pictures
 
 
@@ -124,7 +130,7 @@ def _run(row: Row, record: Record) -> Run:
     ]
     identity = dict(flatten(header["identity"]))
     stages = [{key: _text(value) for key, value in stage.items()} for stage in header.get("stages") or ()]
-    columns = list(dict.fromkeys(key for stage in stages for key in stage))
+    columns = dict.fromkeys(["name", *(key for stage in stages for key in stage)])
     return Run(
         record,
         f"{row.label}, seed {header['seed']}",
