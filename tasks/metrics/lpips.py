@@ -34,16 +34,17 @@ class Lpips(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, k, s, p) for i, o, k, s, p in _CONVOLUTIONS)
-        self.linear = nn.ParameterList(torch.zeros(o) for _, o, *_ in _CONVOLUTIONS)
+        convolutions = [nn.Conv2d(i, o, k, s, p) for i, o, k, s, p in _CONVOLUTIONS]
+        self.convolutions = nn.ModuleList(convolutions)
+        self.linear = nn.ParameterList(torch.zeros(c.out_channels) for c in convolutions)
 
     def read(self, backbone: Path, linear: Path) -> "Lpips":
         """Fill from the two weight files."""
         states = [torch.load(path, map_location="cpu", weights_only=True) for path in (backbone, linear)]
         with torch.no_grad():
             for layer, (convolution, key) in enumerate(zip(self.convolutions, _BACKBONE_KEYS, strict=True)):
-                convolution.weight.copy_(states[0][f"features.{key}.weight"])
-                convolution.bias.copy_(states[0][f"features.{key}.bias"])
+                weights = {name: states[0][f"features.{key}.{name}"] for name in ("weight", "bias")}
+                convolution.load_state_dict(weights)
                 self.linear[layer].copy_(states[1][f"lin{layer}.model.1.weight"].flatten())
         return self.eval().requires_grad_(False)
 

@@ -3,6 +3,8 @@
 Images are (B, 3, H, W) sRGB in [0, 1], masks (B, H, W) bool. A mask of fewer than ``MIN_MASK_PX`` pixels gives NaN.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,12 +34,12 @@ def l1(rendered: Tensor, image: Tensor, mask: Tensor) -> Tensor:
 
 
 def ssim(rendered: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the mask of the SSIM map, both images black outside the mask: (B,) float64.
+    """Mean over the mask of the SSIM map, both images black outside the mask and beyond the border: (B,) float64.
 
     Wang et al. 2004: Gaussian window of 11 px with sigma 1.5, K1 = 0.01, K2 = 0.03, range 1, population moments.
     """
-    x, y = rendered * mask[:, None], image * mask[:, None]
-    moments = _smooth(torch.cat([x, y, x * x, y * y, x * y], dim=1).double())
+    x, y = rendered.double() * mask[:, None], image.double() * mask[:, None]
+    moments = _smooth(torch.cat([x, y, x * x, y * y, x * y], dim=1))
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = moments.chunk(5, dim=1)
     covariance = mean_xy - mean_x * mean_y
     variances = (mean_xx - mean_x.square()) + (mean_yy - mean_y.square())
@@ -47,12 +49,15 @@ def ssim(rendered: Tensor, image: Tensor, mask: Tensor) -> Tensor:
 
 
 def _smooth(planes: Tensor) -> Tensor:
-    """Separable Gaussian filter of each plane; borders reflected."""
+    """Gaussian filter of planes (B, C, H, W) with zeros beyond the border."""
     half = SSIM_WINDOW_PX // 2
-    offsets = torch.arange(-half, half + 1, dtype=planes.dtype, device=planes.device)
-    kernel = torch.exp(-0.5 * (offsets / SSIM_SIGMA_PX).square())
-    kernel = kernel / kernel.sum()
-    batch, channels, height, width = planes.shape
-    flat = functional.pad(planes.reshape(-1, 1, height, width), (half,) * 4, mode="replicate")
-    flat = functional.conv2d(flat, kernel.view(1, 1, 1, -1))
-    return functional.conv2d(flat, kernel.view(1, 1, -1, 1)).view(batch, channels, height, width)
+    weights = [math.exp(-0.5 * (offset / SSIM_SIGMA_PX) ** 2) for offset in range(-half, half + 1)]
+    padded = functional.pad(planes, (half,) * 4)
+    for axis in (2, 3):
+        # Weighted sums of shifted slices: on a CPU many times faster than a convolution with one channel per group.
+        size = planes.shape[axis]
+        shifted = [padded.narrow(axis, start, size) for start in range(SSIM_WINDOW_PX)]
+        padded = torch.zeros_like(shifted[0])
+        for weight, part in zip(weights, shifted, strict=True):
+            padded.add_(part, alpha=weight / sum(weights))
+    return padded

@@ -30,11 +30,11 @@ class Ranges(Protocol):
 def augment(batch: HandBatch, ranges: Ranges, generator: torch.Generator) -> HandBatch:
     """The batch under random in-plane rotation, scale, translation (shares of the side) and colour.
 
-    The image moves by ``p' = A p``, which is s R (p - c) + c + t about its centre. A K = K' Q splits the new camera into
-    upper-triangular intrinsics and a rotation Q of the scene (points and global rotation) about the optical axis, so
-    that the new points projected by the new intrinsics are the new pixels exactly. Q is R where fx equals fy; otherwise
-    it differs slightly and K' has a small skew. Draws come from the CPU ``generator`` only, so they do not depend on
-    the device.
+    The image moves by ``p' = A p``, which is s R (p - c) + c + t about its centre. A K = K' Q splits the new camera
+    into upper-triangular intrinsics and a rotation Q of the scene (points and global rotation) about the optical axis,
+    so that the new points projected by the new intrinsics are the new pixels exactly. Q is R where fx equals fy;
+    otherwise it differs slightly and K' has a small skew. Draws come from the CPU ``generator`` only, so they do not
+    depend on the device.
     """
     if ranges.rotation_deg or ranges.scale or ranges.translation:
         batch = _move(batch, ranges, generator)

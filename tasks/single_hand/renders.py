@@ -1,6 +1,5 @@
 """Pictures of predictions beside the truth: one row per sample, for the eye and for the report."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,19 +8,22 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from tasks.geometry.normals import vertex_normals
-from tasks.geometry.rasteriser import interpolate, rasterise
+from tasks.geometry.cameras import scale_intrinsics
+from tasks.geometry.normals import pixel_normals
+from tasks.geometry.rasteriser import rasterise
 from tasks.single_hand.dataset import HandDataset
 from tasks.single_hand.texture import load_native, render_colours
 
 TILE_PX = 192
 SUPERSAMPLING = 2
+FINE_PX = TILE_PX * SUPERSAMPLING
 GAP_PX = 6
 HEADER_PX = 26
 TRUTH_RGB = (0.62, 0.72, 0.84)
 PREDICTION_RGB = (0.95, 0.66, 0.47)
 PAPER_RGB = (1.0, 1.0, 1.0)
 SIDE_DISTANCE_M = 0.8
+SIDE_FILL = 0.8
 
 
 def render_rows(
@@ -31,44 +33,46 @@ def render_rows(
 
     Row i of each prediction field belongs to ``indices[i]``. A prediction that is not finite shows no mesh.
     """
-    fine_px = TILE_PX * SUPERSAMPLING
-    image, _, intrinsics_px = load_native(dataset, indices)
-    zoom = torch.tensor([fine_px / image.shape[3], fine_px / image.shape[2], 1.0], dtype=torch.float64)
-    intrinsics_px = zoom[:, None] * intrinsics_px
-    image = functional.interpolate(image, (fine_px, fine_px), mode="bicubic", antialias=True).clamp(0, 1)
+    image, intrinsics_px = enlarged(dataset, indices)
+    paper = image.new_tensor(PAPER_RGB)[:, None, None].expand_as(image)
     true_joints_m, true_verts_m = dataset.truth(indices)
-    joints_m, verts_m = (
-        torch.from_numpy(np.asarray(predictions[f], np.float32)) for f in ("joints_cam_m", "verts_cam_m")
-    )
+    fields = {name: torch.from_numpy(np.asarray(values, np.float32)) for name, values in predictions.items()}
+    verts_m = fields["verts_cam_m"]
 
     columns = {
         "image": image,
-        "truth": over(shaded(true_verts_m, faces, intrinsics_px, fine_px, TRUTH_RGB), image),
-        "prediction": over(shaded(verts_m, faces, intrinsics_px, fine_px, PREDICTION_RGB), image),
+        "truth": over(shaded(true_verts_m, faces, intrinsics_px, TRUTH_RGB), image),
+        "prediction": over(shaded(verts_m, faces, intrinsics_px, PREDICTION_RGB), image),
     }
-    if "vertex_rgb" in predictions:
-        colours = torch.from_numpy(np.asarray(predictions["vertex_rgb"], np.float32))
-        columns["texture"], _ = render_colours(verts_m, colours, faces, intrinsics_px, (fine_px, fine_px))
-    true_side, side = side_view(true_verts_m, true_joints_m), side_view(verts_m, joints_m)
-    camera = side_camera(true_side, fine_px)
-    centre = true_side.mean(dim=1, keepdim=True) - true_side.new_tensor([0.0, 0.0, SIDE_DISTANCE_M])
-    paper = image.new_tensor(PAPER_RGB)[:, None, None].expand_as(image)
-    columns["truth, side"] = over(shaded(true_side - centre, faces, camera, fine_px, TRUTH_RGB), paper)
-    columns["prediction, side"] = over(shaded(side - centre, faces, camera, fine_px, PREDICTION_RGB), paper)
+    if "vertex_rgb" in fields:
+        colours, seen = render_colours(
+            verts_m, fields["vertex_rgb"], faces, intrinsics_px, (FINE_PX, FINE_PX)
+        )
+        columns["texture"] = over(torch.cat([colours, seen[:, None].float()], dim=1), paper)
+    true_side_m, side_m = side_view(true_verts_m, true_joints_m), side_view(verts_m, fields["joints_cam_m"])
+    centre_m, camera = side_camera(true_side_m)
+    columns["truth, side"] = over(shaded(true_side_m - centre_m, faces, camera, TRUTH_RGB), paper)
+    columns["prediction, side"] = over(shaded(side_m - centre_m, faces, camera, PREDICTION_RGB), paper)
     return compose(columns)
+
+
+def enlarged(dataset: HandDataset, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """The images (B, 3, S, S) at the size that is drawn, and their intrinsics (B, 3, 3)."""
+    image, _, intrinsics_px = load_native(dataset, indices)
+    intrinsics_px = scale_intrinsics(intrinsics_px, FINE_PX / image.shape[3], FINE_PX / image.shape[2])
+    image = functional.interpolate(image, (FINE_PX, FINE_PX), mode="bicubic", antialias=True)
+    return image.clamp(0, 1), intrinsics_px
 
 
 def shaded(
     verts_cam_m: Tensor,
     faces: Tensor,
     intrinsics_px: Tensor,
-    size_px: int,
     colour: tuple[float, float, float],
 ) -> Tensor:
     """A matt mesh under a soft light from the upper left of the camera: (B, 4, S, S) with opacity last."""
-    fragments = rasterise(verts_cam_m.float(), faces, intrinsics_px.float(), size_px)
-    normals = interpolate(fragments, faces, vertex_normals(verts_cam_m.float(), faces))
-    normals = functional.normalize(normals, dim=-1)
+    fragments = rasterise(verts_cam_m.float(), faces, intrinsics_px.float(), FINE_PX)
+    normals = pixel_normals(fragments, verts_cam_m.float(), faces)
     light = functional.normalize(torch.tensor([-0.45, -0.55, -1.0]), dim=0)
     diffuse = (normals @ light).clamp(min=0)
     facing = normals[..., 2].neg().clamp(0, 1)
@@ -90,14 +94,15 @@ def side_view(verts_cam_m: Tensor, joints_cam_m: Tensor) -> Tensor:
     return torch.stack([-relative[..., 2], relative[..., 1], relative[..., 0]], dim=-1)
 
 
-def side_camera(verts_m: Tensor, size_px: int) -> Tensor:
-    """Intrinsics (B, 3, 3) that fit each mesh, centred and moved to ``SIDE_DISTANCE_M``, into the picture."""
-    radius_m = (verts_m - verts_m.mean(dim=1, keepdim=True)).norm(dim=-1).amax(dim=1)
-    focal = 0.44 * size_px * SIDE_DISTANCE_M / radius_m
+def side_camera(verts_m: Tensor) -> tuple[Tensor, Tensor]:
+    """What to subtract (B, 1, 3) and intrinsics (B, 3, 3), so that each mesh fills its picture."""
+    low, high = verts_m.amin(dim=1), verts_m.amax(dim=1)
+    centre_m = (low + high) / 2 - verts_m.new_tensor([0.0, 0.0, SIDE_DISTANCE_M])
+    half_m = (high - low)[:, :2].amax(dim=1) / 2
     camera = torch.eye(3).repeat(len(verts_m), 1, 1)
-    camera[:, 0, 0] = camera[:, 1, 1] = focal
-    camera[:, :2, 2] = size_px / 2
-    return camera
+    camera[:, 0, 0] = camera[:, 1, 1] = SIDE_FILL * (FINE_PX / 2) * SIDE_DISTANCE_M / half_m
+    camera[:, :2, 2] = FINE_PX / 2
+    return centre_m[:, None], camera
 
 
 def compose(columns: Mapping[str, Tensor]) -> Image.Image:

@@ -37,7 +37,8 @@ def texture_columns(
         reasons = dict.fromkeys((*TRUE_MASK, FLAT), "no hand masks in this split") | reasons
     names = [name for name in (*TRUE_MASK, FLAT, *PRED_MASK) if name not in reasons]
     columns = {name: torch.full((len(indices),), torch.nan, dtype=torch.float64) for name in names}
-    for rows in torch.arange(len(indices)).split(CHUNK):
+    for start in range(0, len(indices), CHUNK):
+        rows = torch.arange(start, min(start + CHUNK, len(indices)))
         chunk = {name: values[rows] for name, values in predicted.items()}
         image, mask, intrinsics_px = load_native(dataset, indices[rows])
         measured = _compare(chunk, image, mask, intrinsics_px, faces, comparisons)
@@ -86,14 +87,25 @@ def _compare(
     comparisons: Mapping[str, Compare],
 ) -> dict[str, Tensor]:
     size = (image.shape[2], image.shape[3])
-    rendered, silhouette = render_colours(
-        predicted["verts_cam_m"], predicted["vertex_rgb"], faces, intrinsics_px, size
-    )
-    columns = {}
+    verts_cam_m, colours = predicted["verts_cam_m"], predicted["vertex_rgb"]
+    rendered, silhouette = render_colours(verts_cam_m, colours, faces, intrinsics_px, size)
+    rows, columns = _bounds(mask | silhouette)
+    rendered, image = rendered[:, :, rows, columns], image[:, :, rows, columns]
+    silhouette, mask = silhouette[:, rows, columns], mask[:, rows, columns]
+    measured = {}
     for name, compare in comparisons.items():
-        columns[name] = compare(rendered, image, mask)
-        columns[f"{name}_pred_mask"] = compare(rendered, image, silhouette)
+        measured[name] = compare(rendered, image, mask)
+        measured[f"{name}_pred_mask"] = compare(rendered, image, silhouette)
     if "flat_rgb" in predicted:
         flat = silhouette[:, None] * predicted["flat_rgb"].float().clamp(0, 1)[:, :, None, None]
-        columns[FLAT] = texture.psnr_db(flat, image, mask)
-    return columns
+        measured[FLAT] = texture.psnr_db(flat, image, mask)
+    return measured
+
+
+def _bounds(masks: Tensor) -> tuple[slice, slice]:
+    """Rows and columns of the box around all masks (B, H, W); nothing outside it is compared."""
+    bounds = []
+    for across in (2, 1):
+        used = torch.nonzero(masks.any(dim=across).any(dim=0)).flatten()
+        bounds.append(slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1))
+    return bounds[0], bounds[1]

@@ -1,8 +1,11 @@
 """A small single-hand dataset in memory: posed hands of the model in use, as silhouettes over noise."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
 from tasks.geometry.cameras import project
 from tasks.hands.hand import load_hand
@@ -23,7 +26,7 @@ class MemorySamples(HandSamples):
         self.pose_aa = rng.normal(0, 0.25, (count, 48)).astype(np.float32)
         self.pose_aa[:, :3] += [0.0, np.pi / 2, 0.0]
         self.betas = rng.normal(0, 0.5, (count, 10)).astype(np.float32)
-        place = rng.normal(0, 0.02, (count, 1, 3)) + [0, 0, 0.6]
+        place = rng.normal(0, 0.02, (count, 1, 3)) + np.array([0, 0, 0.6])
         verts = hand(torch.from_numpy(self.pose_aa), torch.from_numpy(self.betas))[0]
         self.verts_m = (verts - verts.mean(1, keepdim=True) + torch.from_numpy(place)).float().numpy()
         self.joints_m = hand.joints_from_verts(torch.from_numpy(self.verts_m)).numpy()
@@ -33,6 +36,7 @@ class MemorySamples(HandSamples):
         self.intrinsics_px[:, :2, 2], self.intrinsics_px[:, 2, 2] = size_px / 2, 1
         self.masks, self.seed, self.size_px = masks, seed, size_px
         self.decoded: list[int] = []
+        self._hand = functools.cache(self._hand)
 
     def image(self, index):
         self.decoded.append(index)
@@ -50,9 +54,9 @@ class MemorySamples(HandSamples):
         pixels = project(
             torch.from_numpy(self.verts_m[row]).double(), torch.from_numpy(self.intrinsics_px[row])
         )
-        grid = torch.cartesian_prod(*[torch.arange(self.size_px) + 0.5] * 2).double()
-        near = torch.cdist(grid, pixels.flip(-1)).amin(1) < 8 * self.size_px / 224
-        return near.reshape(self.size_px, self.size_px).numpy()
+        grid = np.indices((self.size_px, self.size_px)).reshape(2, -1).T[:, ::-1] + 0.5
+        near = cKDTree(pixels.numpy()).query(grid)[0] < 8 * self.size_px / 224
+        return near.reshape(self.size_px, self.size_px)
 
 
 @pytest.fixture(scope="session")
