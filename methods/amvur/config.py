@@ -71,7 +71,7 @@ class TextureConfig(Strict):
     light: Literal["ambient", "phong"] = Field(
         "ambient", description="released: one point light at (0, 0, -2) m"
     )
-    visibility: Literal["seen_faces", "released", "off"] = Field(
+    visibility: Literal["seen_faces", "released", "ignored"] = Field(
         "seen_faces",
         description="which vertices keep their colour; released: loses one face without background",
     )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasks.geometry.normals import vertex_normals
 from tasks.geometry.rasteriser import Fragments, interpolate, visible_vertices
 
 AMBIENT, DIFFUSE = 0.5, 0.5
@@ -14,10 +15,10 @@ def visible(fragments: Fragments, faces: Tensor, n_verts: int, rule: str) -> Ten
     """(B, V) bool: the vertex belongs to a face that some pixel sees.
 
     ``released`` drops the smallest face number seen in the batch, taking it for the background's -1; that loses a face
-    only where no pixel is background. ``off`` keeps every vertex.
+    only where no pixel is background. ``ignored`` keeps every vertex.
     """
     face_index = fragments.face_index
-    if rule == "off":
+    if rule == "ignored":
         return face_index.new_ones((len(face_index), n_verts), dtype=torch.bool)
     if rule == "released":
         lowest = face_index.min()
@@ -32,16 +33,7 @@ def render(fragments: Fragments, faces: Tensor, vertex_rgb: Tensor) -> Tensor:
 
 def phong(verts_cam_m: Tensor, faces: Tensor, vertex_rgb: Tensor) -> Tensor:
     """Colours (B, V, 3) under white ambient light and one point light, without specular reflection."""
-    normals = _vertex_normals(verts_cam_m, faces)
+    normals = vertex_normals(verts_cam_m, faces)
     to_light = F.normalize(verts_cam_m.new_tensor(LIGHT_CAM_M) - verts_cam_m, dim=-1)
     facing = (normals * to_light).sum(-1, keepdim=True).clamp_min(0)
     return vertex_rgb * (AMBIENT + DIFFUSE * facing)
-
-
-def _vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:
-    a, b, c = (verts[:, index] for index in faces.unbind(1))
-    face_normals = torch.linalg.cross(b - a, c - a)
-    total = torch.zeros_like(verts)
-    for corner in faces.unbind(1):
-        total = total.index_add(1, corner, face_normals)
-    return F.normalize(total, dim=-1)
