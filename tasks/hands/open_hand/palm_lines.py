@@ -21,9 +21,9 @@ _LINES = (
     # heart: from the ulnar edge under the little finger to the gap of index and middle finger
     _Line(((60, -46), (64, -32), (70, -16), (78, 0), (88, 10), (97, 14)), 0.8, (0.9, 1.0, 0.15)),
     # head: from the radial edge across the palm, fading towards the hypothenar
-    _Line(((70, 42), (67, 30), (62, 14), (54, -4), (44, -20), (34, -30)), 0.8, (1.0, 0.9, 0.05)),
+    _Line(((70, 42), (67, 30), (62, 14), (54, -4), (44, -20), (34, -30)), 0.8, (0.5, 1.0, 0.05)),
     # life: the same start, around the thenar to the wrist
-    _Line(((69, 42), (63, 29), (51, 17), (37, 9), (21, 4), (4, 3)), 0.85, (1.0, 1.0, 0.35)),
+    _Line(((69, 42), (63, 29), (51, 17), (37, 9), (21, 4), (4, 3)), 0.85, (0.5, 1.1, 0.35)),
     # fate: a faint one along the palm
     _Line(((22, 0), (40, -3), (58, 0), (76, 3)), 0.5, (0.0, 0.40, 0.1)),
     # bracelets of the wrist

@@ -135,8 +135,8 @@ def paint(points: SkinPoints, style: SkinStyle, detail_mm: float) -> np.ndarray:
     depth += (1 - dorsal) * lines * (0.6 + 0.8 * style.noise(points.position, 7.0, 40))
     dark = np.array([0.20, 0.28, 0.30]) + 0.12 * style.tone
     colour *= 1.0 - np.clip(style.crease * depth, 0.0, 1.0)[:, None] * dark
-    colour += _veins_and_tendons(points, style, dorsal)
-    colour *= 1.0 - _moles(points, style, detail_mm)[:, None] * np.array([0.45, 0.55, 0.60])
+    colour *= 1.0 + _veins_and_tendons(points, style, dorsal)
+    colour *= 1.0 - (dorsal * _moles(points, style, detail_mm))[:, None] * np.array([0.45, 0.55, 0.60])
     colour = _with_nails(colour, points, style)
     return np.clip(colour, 0.02, 1.0).astype(np.float32)
 
@@ -221,7 +221,7 @@ def _knuckle_wrinkles(points: SkinPoints, style: SkinStyle, dorsal: np.ndarray) 
 
 
 def _veins_and_tendons(points: SkinPoints, style: SkinStyle, dorsal: np.ndarray) -> np.ndarray:
-    """(N, 3) faint bluish ridges of a stretched noise, and lighter cords from the knuckles to the wrist."""
+    """(N, 3) relative change: faint bluish ridges of a stretched noise, lighter cords from knuckles to wrist."""
     back = dorsal**2 * (1.0 - points.in_digit.max(1))
     ridge = style.noise.fractal(points.position, np.array([42.0, 30.0, 15.0]), 2, channel=70)
     vein = back * np.exp(-((ridge / 0.03) ** 2)) * style.vein * (1 - 0.7 * style.tone)
@@ -230,8 +230,8 @@ def _veins_and_tendons(points: SkinPoints, style: SkinStyle, dorsal: np.ndarray)
         share = np.clip(points.position[:, 0] / knuckle[0], 0.0, 1.0)
         aside = points.position[:, 2] - knuckle[2] * (0.35 + 0.65 * share)
         cord += np.exp(-((aside / 2.6) ** 2)) * share * np.exp(-((np.maximum(share - 0.9, 0) / 0.1) ** 2))
-    tendon = back * cord * 0.035
-    return vein[:, None] * np.array([-0.055, -0.02, 0.005]) + tendon[:, None]
+    tendon = back * cord * 0.05
+    return vein[:, None] * np.array([-0.07, -0.03, 0.01]) + tendon[:, None]
 
 
 def _moles(points: SkinPoints, style: SkinStyle, detail_mm: float) -> np.ndarray:
@@ -254,7 +254,7 @@ def _with_nails(colour: np.ndarray, points: SkinPoints, style: SkinStyle) -> np.
             np.abs(side / _NAIL_HALF_WIDTHS_MM[k]) ** 2.8 + np.abs((place - 0.71) / style.nail_length) ** 3.0
         )
         on_back = share * _smooth(back / 1.5)
-        rim = np.exp(-(((edge - 1.08) / 0.25) ** 2)) * on_back * (1 - _smooth((place - 0.82) / 0.08))
+        rim = np.exp(-(((edge - 1.10) / 0.35) ** 2)) * on_back * (1 - _smooth((place - 0.82) / 0.08))
         nail = _smooth(0.5 + 3.5 * (1 - edge)) * on_back
         moon = _smooth((0.535 - place - 0.0025 * side**2) / 0.03)
         free = _smooth((place - 0.925 + 0.0008 * side**2) / 0.02)
@@ -265,7 +265,10 @@ def _with_nails(colour: np.ndarray, points: SkinPoints, style: SkinStyle) -> np.
             + 0.07 * moon[:, None]
             + free[:, None] * (np.array([0.90, 0.86, 0.80]) - bed)
         )
-        colour = colour * (1 - 0.30 * rim[:, None]) * (1 - nail[:, None]) + plate * nail[:, None]
+        colour = (
+            colour * (1 - rim[:, None] * np.array([0.16, 0.22, 0.22])) * (1 - nail[:, None])
+            + plate * nail[:, None]
+        )
     return colour
 
 
