@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def project(points_cam_m: Tensor, intrinsics_px: Tensor) -> Tensor:
-    """Pinhole projection of points ``(..., N, 3)`` by intrinsics ``(..., 3, 3)`` or ``(3, 3)`` to pixels ``(..., N, 2)``.
+    """Pixels ``(..., N, 2)`` of points ``(..., N, 3)`` through a pinhole with intrinsics ``(..., 3, 3)`` or ``(3, 3)``.
 
     The last row of the intrinsics is taken to be (0, 0, 1). Depth zero gives infinities or NaN, never an exception.
     """

@@ -52,7 +52,7 @@ def rasterise_pytorch3d(
 
 
 def screen_verts(verts_cam_m: Tensor, intrinsics_px: Tensor, size: tuple[int, int]) -> Tensor:
-    """``(B, V, 3)`` vertices in PyTorch3D's screen space, depth in metres. Only what lies before the camera is right."""
+    """``(B, V, 3)`` vertices in PyTorch3D's screen space, depth in metres; right for what lies before the camera."""
     height, width = size
     u, v = project(verts_cam_m, intrinsics_px).unbind(-1)
     half = min(height, width) / 2

@@ -86,7 +86,7 @@ def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tens
     batch, height, width = fragments.face_index.shape
     pixel = _seen(fragments.face_index)
     face = fragments.face_index.flatten().index_select(0, pixel)
-    image = pixel.div(height * width, rounding_mode="floor")
+    image = _places(pixel, height, width)[0].long()
     corners = _corner_rows(attributes, faces.to(pixel.device), face, image, batch)
     weights = fragments.barycentrics.reshape(-1, 3).index_select(0, pixel).unbind(1)
     values = corners[0] * weights[0][:, None]
@@ -115,28 +115,36 @@ def _seen(face_index: Tensor) -> Tensor:
 
 def _fragments(verts_px: Tensor, depth_m: Tensor, faces: Tensor, face_index: Tensor) -> Fragments:
     """Barycentrics and depth of the visible pixels, with gradients."""
-    batch, height, width = face_index.shape
+    _, height, width = face_index.shape
     pixel = _seen(face_index)
-    image = pixel.div(height * width, rounding_mode="floor")
     face = face_index.flatten().index_select(0, pixel)
-    column = (pixel % width).to(verts_px.dtype) + 0.5
-    row = (pixel.div(width, rounding_mode="floor") % height).to(verts_px.dtype) + 0.5
-    corners = [c.index_select(0, face) + image * depth_m.shape[1] for c in faces.unbind(1)]
-    x, y, z = (
-        [value.index_select(0, corner) for corner in corners]
-        for value in (*verts_px.reshape(-1, 2).unbind(1), depth_m.reshape(-1))
-    )
-    weights, depth = _perspective_weights([a - column for a in x], [b - row for b in y], z)
-    n_pixels = batch * height * width
-    barycentrics = weights.new_zeros((n_pixels, 3)).index_copy(0, pixel, weights)
-    depths = depth.new_full((n_pixels,), torch.inf).index_copy(0, pixel, depth)
-    return Fragments(
-        face_index, barycentrics.view(batch, height, width, 3), depths.view(batch, height, width)
-    )
+    image, row, column = _places(pixel, height, width)
+    first_vertex = image.mul_(depth_m.shape[1]).long()
+    corners = [corner.index_select(0, face).add_(first_vertex) for corner in faces.unbind(1)]
+    u, v = verts_px.reshape(-1, 2).t().contiguous()
+    column, row = column.add_(0.5).to(u.dtype), row.add_(0.5).to(u.dtype)
+    x = [u.index_select(0, corner) - column for corner in corners]
+    y = [v.index_select(0, corner) - row for corner in corners]
+    z = [depth_m.reshape(-1).index_select(0, corner) for corner in corners]
+    weights, depth = _perspective_weights(x, y, z)
+    places = torch.cat([3 * pixel + k for k in range(3)])
+    barycentrics = depth.new_zeros(3 * face_index.numel()).scatter_(0, places, torch.cat(weights))
+    depths = depth.new_full((face_index.numel(),), torch.inf).scatter_(0, pixel, depth)
+    return Fragments(face_index, barycentrics.view(*face_index.shape, 3), depths.view(face_index.shape))
 
 
-def _perspective_weights(x: list[Tensor], y: list[Tensor], z: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Barycentrics ``(N, 3)`` on the face in space, and depth, of pixels at the origin of the screen.
+def _places(pixel: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Image, row and column of flat pixel indices, as float64: exact, and far faster than integer division."""
+    position = pixel.double()
+    line = (position / width).floor_()
+    image = (line / height).floor_()
+    return image, line - height * image, position.sub_(width * line)
+
+
+def _perspective_weights(
+    x: list[Tensor], y: list[Tensor], z: list[Tensor]
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """Barycentrics on the face in space, and depth, of pixels that lie at the origin of the screen; all ``(N,)``.
 
     Weights on the screen are ratios of areas; divided by depth and normalised they are weights in space (Blinn 1992).
     Slivers can put a pixel outside by rounding: negative weights become 0.
@@ -144,10 +152,11 @@ def _perspective_weights(x: list[Tensor], y: list[Tensor], z: list[Tensor]) -> t
     area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
     first = (x[1] * y[2] - x[2] * y[1]) / area
     second = (x[2] * y[0] - x[0] * y[2]) / area
-    on_screen = (first, second, 1 - first - second)
-    scaled = torch.stack([w.clamp(min=0) / depth for w, depth in zip(on_screen, z, strict=True)], dim=1)
-    weights = scaled / scaled.sum(1, keepdim=True)
-    return weights, (weights * torch.stack(z, dim=1)).sum(1)
+    on_screen = [w.clamp(min=0) for w in (first, second, 1 - first - second)]
+    a, b, c = (w / corner_depth for w, corner_depth in zip(on_screen, z, strict=True))
+    depth = 1 / (a + b + c)
+    total = on_screen[0] + on_screen[1] + on_screen[2]
+    return (a * depth, b * depth, c * depth), total * depth
 
 
 def _corner_rows(attributes: Tensor, faces: Tensor, face: Tensor, image: Tensor, batch: int) -> list[Tensor]:

@@ -23,9 +23,9 @@ FARTHEST_PX = 1e6
 """Vertices projected farther out than this are beyond what float32 can place."""
 _IMAGES_AT_ONCE = 16
 """On the CPU; more would not fit the cache."""
-_FRAGMENTS_AT_ONCE = 1 << 24
+FRAGMENTS_AT_ONCE = 1 << 24
 """Bounds the memory of hopeless input, in which every face covers the whole image."""
-_TINY = 1e-20
+TINY = 1e-20
 
 
 class _Edge(NamedTuple):
@@ -49,7 +49,7 @@ class _Rows(NamedTuple):
     """Runs of pixels: the first one's flat index, how many, inverse depth there and its growth, face + 1."""
 
     start: Tensor
-    count: Tensor
+    n_pixels: Tensor
     inverse: Tensor
     inverse_per_pixel: Tensor
     label: Tensor
@@ -61,9 +61,9 @@ def visible_faces(
 ) -> Tensor:
     """The face that each pixel centre sees, ``(B, H, W)`` int64, -1 for none.
 
-    ``verts_px`` ``(B, V, 2)`` and ``depth_m`` ``(B, V)`` are the projected vertices, ``size`` is (H, W). Left out are faces
-    without area, faces with a vertex nearer than ``near_m``, not finite or farther out than ``FARTHEST_PX`` and, with
-    ``cull``, faces that turn their back on the camera.
+    ``verts_px`` ``(B, V, 2)`` and ``depth_m`` ``(B, V)`` are the projected vertices, ``size`` is (H, W). Left out are
+    faces without area, faces with a vertex nearer than ``near_m``, not finite or farther out than ``FARTHEST_PX`` and,
+    with ``cull``, faces that turn their back on the camera.
     """
     batch = depth_m.shape[0]
     at_once = max(1, batch) if depth_m.is_cuda else _IMAGES_AT_ONCE
@@ -91,7 +91,7 @@ def _nearest_faces(
     first_row = (image.int() * height).repeat_interleave(len(faces)).repeat(2)
     nearest = torch.zeros(batch * height * width, dtype=torch.int64, device=faces.device)
     first, count, long, short = _trapezoids(screen, corners, height, cull)
-    for part in _parts(count, _FRAGMENTS_AT_ONCE // width):
+    for part in parts(count, FRAGMENTS_AT_ONCE // width):
         rows = _rows(first, count, long, short, first_row, label, width, part)
         _splat(rows, nearest)
     return nearest.bitwise_and_(0xFFFFFFFF).sub_(1).view(batch, height, width)
@@ -142,7 +142,7 @@ def _sorted_by_height(y: Tensor, corners: list[Tensor]) -> tuple[Tensor, Tensor,
 
 
 def _edge(xs: list[Tensor], ys: list[Tensor], zs: list[Tensor], upper: int, lower: int) -> _Edge:
-    per_row = (ys[lower] - ys[upper]).clamp_(min=_TINY).reciprocal_()
+    per_row = (ys[lower] - ys[upper]).clamp_(min=TINY).reciprocal_()
     x_per_row = (xs[lower] - xs[upper]).mul_(per_row)
     return _Edge(ys[upper], xs[upper], zs[upper], x_per_row, (zs[lower] - zs[upper]).mul_(per_row))
 
@@ -151,7 +151,7 @@ def _stack(upper: _Edge, lower: _Edge) -> _Edge:
     return _Edge(*(torch.cat(pair) for pair in zip(upper, lower, strict=True)))
 
 
-def _parts(count: Tensor, at_most: int) -> Iterator[slice]:
+def parts(count: Tensor, at_most: int) -> Iterator[slice]:
     """Slices of consecutive entries whose counts add up to at most ``at_most``, or single entries."""
     total = int(count.sum())
     if total <= at_most:
@@ -163,7 +163,7 @@ def _parts(count: Tensor, at_most: int) -> Iterator[slice]:
         yield slice(a, b)
 
 
-def _expand(count: Tensor) -> tuple[Tensor, Tensor]:
+def expand(count: Tensor) -> tuple[Tensor, Tensor]:
     """For counts (3, 0, 2): the owners 0 0 0 2 2 and the places 0 1 2 0 1 within each owner, as int32."""
     owner = torch.repeat_interleave(count)
     before = count.cumsum(0, dtype=torch.int32).sub_(count)
@@ -182,7 +182,7 @@ def _rows(
     part: slice,
 ) -> _Rows:
     """The pixel runs of the trapezoids in ``part``: pixel centres from one edge to the other, both included."""
-    owner, row = _expand(count[part])
+    owner, row = expand(count[part])
     owner += part.start or 0
     row += first.index_select(0, owner)
     y = row + 0.5
@@ -191,7 +191,7 @@ def _rows(
     left = torch.minimum(x_long, x_short).sub_(0.5).ceil_().clamp_(min=0)
     right = torch.maximum(x_long, x_short).sub_(0.5).floor_().add_(1).clamp_(max=width)
     span = x_short.sub_(x_long)
-    slope = inverse_short.sub_(inverse_long).mul_(span).div_(span.square().clamp_(min=_TINY))
+    slope = inverse_short.sub_(inverse_long).mul_(span).div_(span.square().clamp_(min=TINY))
     inverse = (left + 0.5).sub_(x_long).mul_(slope).add_(inverse_long)
     start = row.add_(first_row.index_select(0, owner)).mul_(width).add_(left.int())
     return _Rows(start, right.sub_(left).clamp_(min=0).int(), inverse, slope, label.index_select(0, owner))
@@ -199,7 +199,7 @@ def _rows(
 
 def _splat(rows: _Rows, nearest: Tensor) -> None:
     """Raise the flat image ``nearest`` to the keys of the fragments of ``rows``."""
-    owner, place = _expand(rows.count)
+    owner, place = expand(rows.n_pixels)
     inverse = (
         rows.inverse_per_pixel.index_select(0, owner).mul_(place).add_(rows.inverse.index_select(0, owner))
     )
