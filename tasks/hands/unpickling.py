@@ -33,7 +33,6 @@ _NEEDLESS_OPCODES: tuple[str, ...] = (
     "EXT4",
     "INST",
     "OBJ",
-    "BYTEARRAY8",
 )
 _NEEDLESS_OPCODES += ("NEXT_BUFFER", "READONLY_BUFFER")
 
@@ -254,7 +253,14 @@ class _Encode(_Shell):
         return text.encode("latin1")
 
 
-_BUILTINS: dict[str, type] = {"object": _Marker, "set": _Set, "frozenset": _Set}
+class _EmptyBytes(_Shell):
+    """``bytes()``: how Python 3 writes the content of an empty array in protocols 0 to 2."""
+
+    def __new__(cls) -> Any:
+        return b""
+
+
+_BUILTINS: dict[str, type] = {"object": _Marker, "set": _Set, "frozenset": _Set, "bytes": _EmptyBytes}
 _MULTIARRAY: dict[str, type] = {"_reconstruct": _Array, "scalar": _Scalar}
 _SPARSE: dict[str, type] = {"csc_matrix": _Csc, "csr_matrix": _Csr, "coo_matrix": _Coo}
 _SPARSE_MODULES = ("csc", "csr", "coo", "_csc", "_csr", "_coo")
