@@ -22,6 +22,7 @@ import numpy as np
 from tasks.errors import RequestError
 
 MAX_FILE_BYTES = 256 * 2**20
+_MAX_DEPTH = 8
 MAX_DENSE_ENTRIES = 2**24
 """Bound on the dense size of a sparse matrix, the one thing whose size the file's length does not bound."""
 
@@ -56,7 +57,7 @@ def load_pickle(path: Path) -> dict[str, Any]:
         content = _ShellUnpickler(io.BytesIO(payload), encoding="latin1").load()
         if not isinstance(content, dict):
             raise _RefusedError("does not hold a dictionary of arrays")
-        return {str(key): _resolve(value) for key, value in content.items()}
+        return {str(key): _plain(value) for key, value in content.items()}
     except _RefusedError as refusal:
         raise RequestError(f"{path}: {refusal}.") from None
     except OSError as error:
@@ -162,19 +163,22 @@ class _Sparse(_Stateful):
 
     def resolve(self, depth: int) -> np.ndarray:
         """The dense matrix. Raises _RefusedError unless every entry has its place inside the shape."""
-        fields = {name: _resolve(value, depth + 1) for name, value in self.fields.items()}
-        shape = tuple(int(n) for n in fields.get("_shape", fields.get("shape", ())))
+        shape = tuple(int(n) for n in self.fields["_shape" if "_shape" in self.fields else "shape"])
         if len(shape) != 2 or min(shape) < 0 or math.prod(shape) > MAX_DENSE_ENTRIES:
             raise _RefusedError(f"holds a sparse matrix of shape {shape}, expected (16, 778)")
-        data = np.asarray(fields["data"]).ravel()
-        rows, columns = self.places(fields)
+        data = self.vector("data", depth)
+        rows, columns = self.places(depth)
         if not len(rows) == len(columns) == len(data) or min(rows.min(initial=0), columns.min(initial=0)) < 0:
             raise _RefusedError("holds a sparse matrix whose indices do not fit its values")
         dense = np.zeros(shape, np.float64)
         np.add.at(dense, (rows, columns), data)
         return dense
 
-    def places(self, fields: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def vector(self, name: str, depth: int) -> np.ndarray:
+        """A field that is a vector."""
+        return _as_array(self.fields[name], depth + 1).ravel()
+
+    def places(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each value."""
         raise NotImplementedError
 
@@ -182,11 +186,9 @@ class _Sparse(_Stateful):
 class _Csr(_Sparse):
     """Compressed rows."""
 
-    def places(self, fields: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def places(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each value."""
-        minor, pointers = (
-            np.asarray(fields[name]).ravel().astype(np.int64) for name in ("indices", "indptr")
-        )
+        minor, pointers = (self.vector(name, depth).astype(np.int64) for name in ("indices", "indptr"))
         counts = np.diff(pointers)
         if pointers[0] != 0 or pointers[-1] != len(minor) or counts.min(initial=0) < 0:
             raise _RefusedError("holds a sparse matrix whose pointers do not fit its indices")
@@ -196,19 +198,20 @@ class _Csr(_Sparse):
 class _Csc(_Csr):
     """Compressed columns."""
 
-    def places(self, fields: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def places(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each value."""
-        columns, rows = super().places(fields)
+        columns, rows = super().places(depth)
         return rows, columns
 
 
 class _Coo(_Sparse):
     """Coordinates; newer scipy keeps both in ``coords``."""
 
-    def places(self, fields: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def places(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each value."""
-        pair = fields["coords"] if "coords" in fields else (fields["row"], fields["col"])
-        rows, columns = (np.asarray(_resolve(part, 1)).ravel().astype(np.int64) for part in pair)
+        newer = "coords" in self.fields
+        pair = self.fields["coords"] if newer else (self.fields["row"], self.fields["col"])
+        rows, columns = (_as_array(part, depth + 1).ravel().astype(np.int64) for part in pair)
         return rows, columns
 
 
@@ -217,7 +220,7 @@ class _Ch(_Stateful):
 
     def resolve(self, depth: int) -> np.ndarray:
         """``x``."""
-        return np.asarray(_resolve(self.fields["x"], depth + 1))
+        return _as_array(self.fields["x"], depth + 1)
 
 
 class _Select(_Stateful):
@@ -225,8 +228,8 @@ class _Select(_Stateful):
 
     def resolve(self, depth: int) -> np.ndarray:
         """The selected entries."""
-        source = np.asarray(_resolve(self.fields["a"], depth + 1)).ravel()
-        chosen = source[np.asarray(_resolve(self.fields["idxs"], depth + 1))]
+        source = _as_array(self.fields["a"], depth + 1).ravel()
+        chosen = source[_as_array(self.fields["idxs"], depth + 1)]
         shape = self.fields.get("preferred_shape")
         return chosen if shape is None else chosen.reshape(shape)
 
@@ -235,11 +238,8 @@ class _Reconstructor(_Shell):
     """``copyreg._reconstructor(class, object, None)``: how protocols 0 and 1 make an empty object."""
 
     def __new__(cls, shell: Any, base: Any = None, state: Any = None) -> Any:
-        if (
-            not (isinstance(shell, type) and issubclass(shell, _Stateful))
-            or base is not _Marker
-            or state is not None
-        ):
+        stateful = isinstance(shell, type) and issubclass(shell, _Stateful)
+        if not stateful or base is not _Marker or state is not None:
             raise _RefusedError("reconstructs something that is neither a chumpy array nor a sparse matrix")
         return shell.__new__(shell)
 
@@ -314,14 +314,19 @@ def _array(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     return values.astype(kind.newbyteorder("="))
 
 
-def _resolve(value: Any, depth: int = 0) -> Any:
-    """A shell as its array; numbers, text and the like as they are."""
-    if depth > 8:
+def _as_array(value: Any, depth: int = 0) -> np.ndarray:
+    """What a shell stands for. Raises _RefusedError for anything that is no array."""
+    if depth > _MAX_DEPTH:
         raise _RefusedError("nests chumpy arrays without end")
-    if isinstance(value, _Array):
-        if value.value is None:
-            raise _RefusedError("holds an array without its content")
-        return value.value
     if isinstance(value, _Ch | _Select | _Sparse):
         return value.resolve(depth)
-    return None if isinstance(value, _Shell) else value
+    if not isinstance(value, _Array) or value.value is None:
+        raise _RefusedError("holds something else where an array belongs")
+    return value.value
+
+
+def _plain(value: Any) -> Any:
+    """A value of the file's dictionary: an array, a number or text; None for what a hand model has no use for."""
+    if isinstance(value, _Array | _Ch | _Select | _Sparse):
+        return _as_array(value)
+    return value if isinstance(value, str | bytes | int | float) else None

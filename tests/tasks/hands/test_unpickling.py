@@ -305,6 +305,17 @@ def test_chumpy_arrays_that_hold_themselves_end(read):
         read(record(loop))
 
 
+def test_nested_lists_are_not_unfolded_into_arrays(read):
+    """Thirty lists, each holding the one before twice, would be a billion numbers."""
+    laughs = integer(1)
+    for k in range(30):
+        slot = bytes([k])
+        laughs += b"q" + slot + b"0](h" + slot + b"h" + slot + b"e"
+    assert read(record(laughs))["v"] is None
+    with pytest.raises(RequestError, match="where an array belongs"):
+        read(record(instance("chumpy.ch", "Ch", {b"x": laughs})))
+
+
 @pytest.mark.parametrize("payload", [b"", b"not a pickle", PROTO2 + b"].", PROTO2 + b"N.", pickle.dumps(3)])
 def test_files_without_a_dictionary_are_refused(read, payload):
     with pytest.raises(RequestError, match=r"MANO_RIGHT\.pkl"):
