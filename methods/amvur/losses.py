@@ -65,9 +65,11 @@ def weak_loss(out: AmvurOutput, batch: Any, config: AmvurConfig, texture_weight:
     """2D joints, true intrinsics and anatomy. No 3D label, no mask."""
     weights = config.weak
     target = to_normalised(batch.joints_px, config.image_size_px)
+    # without a KL to learn from, Q needs the data itself
+    both = weights.data_on == "both" or out.p is None or config.likelihood == "deterministic"
     terms: Terms = {}
     for name, branch in _branches(out):
-        if name == "p" or weights.data_on == "both" or out.p is None:
+        if name == "p" or both:
             terms[f"points_2d_{name}"] = weights.points_2d * _reprojection(branch, target, out, config)
     terms |= _anatomy(out, weights.joint_limits, weights.betas, weights.pose)
     terms |= _kl(out, config, with_2d=False)

@@ -19,7 +19,9 @@ from tasks.registry import METRICS, TASKS
 
 
 def test_listing_methods_imports_nothing_heavy() -> None:
-    code = "import sys, methods.registry; print([m for m in ('torch', 'pydantic', 'yaml') if m in sys.modules])"
+    code = (
+        "import sys, methods.registry; print([m for m in ('torch', 'pydantic', 'yaml') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -71,8 +71,8 @@ def test_vertices_see_joints_through_cross_attention_alone(changes: dict, reache
     module, tokens = block(**changes), torch.randn(1, 7, 5)
     moved = tokens.clone()
     moved[:, :3] += 1
-    change = (module(moved)[1] - module(tokens)[1])[:, 3:].abs().max()
-    assert (float(change) > 1e-4) is reaches
+    change = (module(moved)[1] - module(tokens)[1])[:, 3:].abs().max().item()
+    assert (change > 1e-4) is reaches
 
 
 def test_without_self_attention_vertices_do_not_see_each_other() -> None:
@@ -81,8 +81,8 @@ def test_without_self_attention_vertices_do_not_see_each_other() -> None:
     moved[:, 6] += 1
     for layers, seen in ((0, False), (1, True)):
         module = block(layers=layers)
-        change = (module(moved)[1] - module(tokens)[1])[:, 3:6].abs().max()
-        assert (float(change) > 1e-5) is seen
+        change = (module(moved)[1] - module(tokens)[1])[:, 3:6].abs().max().item()
+        assert (change > 1e-5) is seen
 
 
 def test_dropout_acts_in_training_alone() -> None:
