@@ -24,10 +24,10 @@ from torch import nn
 from methods.base import Progress, Stage
 from methods.config import MethodConfig, TrainingConfig
 from suite.curves import CurveFile, Point, make_point
+from suite.train import STATE_FILE
 
 Item = TypeVar("Item")
 CURVE_POINTS_PER_EPOCH = 10
-STATE_FILE = "state.pt"
 
 
 class TrainingDivergedError(RuntimeError):

@@ -4,11 +4,14 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from suite.home import Home
+from suite.home import Home, read_json
 from suite.plan import Cell
 from suite.stages import require_whole
 
 MAX_WORKER_FAILURES = 3
+STATE_FILE = "state.pt"
+RAY_REGISTER = "checkpoint_manager_snapshot.json"
+"""Where Ray Train keeps which checkpoints are whole."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class StageJob:
 
 def train(job: StageJob, resources: Resources) -> None:
     """Train a stage to the end and publish it; a training that was cut off goes on from its last checkpoint."""
-    for checkpoint in sorted(job.folder.glob("**/state.pt")):
+    for checkpoint in resumable(job.folder):
         require_whole(checkpoint)
     if resources.workers == 0:
         from suite.loop import PlainSession
@@ -86,6 +89,17 @@ def train(job: StageJob, resources: Resources) -> None:
         work(job, PlainSession(job.folder, job.device))
     else:
         _train_under_ray(job, resources)
+
+
+def resumable(folder: Path) -> list[Path]:
+    """The checkpoints that a training would go on from: the plain loop's, and the one Ray Train registered last.
+
+    A folder that Ray Train did not register was being copied when its writer died; nobody reads it.
+    """
+    plain = folder / STATE_FILE
+    registered = (read_json(folder / RAY_REGISTER) or {}).get("latest_checkpoint_result")
+    found = [plain] if plain.exists() else []
+    return found + ([folder / registered["checkpoint_dir_name"] / STATE_FILE] if registered else [])
 
 
 def _train_under_ray(job: StageJob, resources: Resources) -> None:

@@ -15,9 +15,9 @@ from methods.base import Method
 from methods.registry import load_config_model, load_method
 from suite import environment
 from suite.home import Home, write_json
-from suite.loop import STATE_FILE, Session, mix, train_stage
+from suite.loop import Session, mix, train_stage
 from suite.stages import StageCache
-from suite.train import StageJob
+from suite.train import STATE_FILE, StageJob
 from tasks.hands.hand import load_hand
 from tasks.layouts.registry import open_layout
 from tasks.registry import load_task
