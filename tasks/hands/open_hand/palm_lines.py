@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import Akima1DInterpolator
 from scipy.spatial import cKDTree
 
 from tasks.hands.open_hand.skin_points import SkinPoints
@@ -31,13 +31,14 @@ _LINES = (
     _Line(((-9, -34), (-7, -12), (-7, 10), (-10, 34)), 0.6, (0.3, 0.5, 0.3)),
 )
 _N_FINE = 9
-_SAMPLES = 48
+_SAMPLES = 300
 
 
 def palm_lines(points: SkinPoints, rng: np.random.Generator, detail_mm: float) -> np.ndarray:
     """(N,) depth of the lines in [0, ~1]; the caller keeps them to the palmar side."""
-    plane = points.position[:, [0, 2]] * [-1.0, 1.0]
     off_digits = 1.0 - np.clip(1.4 * points.in_digit[:, 1:].max(1) - 0.4, 0.0, 1.0)
+    palmar = np.flatnonzero((off_digits > 0) & (points.normal[:, 1] < 0.5))
+    plane = points.position[palmar][:, [0, 2]] * [-1.0, 1.0]
     depth = np.zeros(len(plane))
     for line in (*_LINES, *_fine_lines(rng)):
         curve, strength = _drawn(line, rng)
@@ -49,7 +50,9 @@ def palm_lines(points: SkinPoints, rng: np.random.Generator, detail_mm: float) -
         profile = (line.width_mm / width) * np.exp(-((distance[near] / width) ** 2))
         shade = 0.22 * np.exp(-((distance[near] / (2.5 * width)) ** 2))
         depth[near] = np.maximum(depth[near], strength[nearest[near]] * (profile + shade))
-    return depth * off_digits
+    everywhere = np.zeros(len(points.position))
+    everywhere[palmar] = depth * off_digits[palmar]
+    return everywhere
 
 
 def _drawn(line: _Line, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -58,11 +61,11 @@ def _drawn(line: _Line, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
         np.array(line.through, float) + rng.normal(0.0, 1.3, (len(line.through), 2)) + rng.normal(0, 1.2, 2)
     )
     knots = np.linspace(0.0, 1.0, len(through))
-    fine = np.linspace(0.0, 1.0, _SAMPLES * 8)
+    fine = np.linspace(0.0, 1.0, _SAMPLES)
     strength = np.interp(fine, (0.0, 0.5, 1.0), line.strength) * rng.uniform(0.75, 1.1)
     uneven = np.interp(fine, np.linspace(0, 1, 14), rng.uniform(0.7, 1.2, 14))
     wobble = np.interp(fine, np.linspace(0, 1, 22), rng.normal(0.0, 0.35, 22))
-    curve = CubicSpline(knots, through)(fine)
+    curve = Akima1DInterpolator(knots, through)(fine)
     return curve + wobble[:, None] * [0.7, -0.7], strength * uneven
 
 

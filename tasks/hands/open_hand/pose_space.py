@@ -108,10 +108,21 @@ def _limited(degrees: np.ndarray, name: str) -> np.ndarray:
 
 
 def pose_components(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(45,) mean and (45, 45) orthonormal principal directions (rows, largest variance first) of poses."""
+    """(45,) mean and (45, 45) orthonormal principal directions (rows, largest variance first) of poses.
+
+    Hinges leave directions in which nothing varies; they are completed in the order of the axes, so that the
+    result does not depend on the linear algebra library.
+    """
     poses = poses.astype(np.float64)
     mean = poses.mean(0)
-    variances, columns = np.linalg.eigh((poses - mean).T @ (poses - mean))
-    rows = columns[:, np.argsort(-variances, kind="stable")].T
-    largest = np.abs(rows).argmax(1)
-    return mean, rows * np.sign(rows[np.arange(45), largest])[:, None]
+    variances, columns = np.linalg.eigh((poses - mean).T @ (poses - mean) / len(poses))
+    rows = [
+        column for variance, column in zip(variances[::-1], columns.T[::-1], strict=True) if variance > 1e-9
+    ]
+    rows = [row * np.sign(row[np.abs(row).argmax()]) for row in rows]
+    for axis in np.eye(45):
+        for _ in range(2):  # twice is enough for full precision
+            axis = axis - np.array(rows).T @ (np.array(rows) @ axis)
+        if len(rows) < 45 and np.linalg.norm(axis) > 0.1:
+            rows.append(unit(axis))
+    return mean, np.array(rows)

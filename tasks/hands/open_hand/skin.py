@@ -86,7 +86,7 @@ class SkinStyle:
 def random_style(rng: np.random.Generator, tone: float | None = None) -> SkinStyle:
     """A random person's skin; the same generator state gives the same person."""
     drawn = float(rng.uniform())
-    n_moles = int(rng.poisson(5))
+    n_moles = int(rng.poisson(2.5))
     low, high = np.array([-150.0, -25.0, -40.0]), np.array([10.0, 25.0, 60.0])
     return SkinStyle(
         tone=drawn if tone is None else float(np.clip(tone, 0.0, 1.0)),
@@ -136,7 +136,7 @@ def paint(points: SkinPoints, style: SkinStyle, detail_mm: float) -> np.ndarray:
     dark = np.array([0.20, 0.28, 0.30]) + 0.12 * style.tone
     colour *= 1.0 - np.clip(style.crease * depth, 0.0, 1.0)[:, None] * dark
     colour *= 1.0 + _veins_and_tendons(points, style, dorsal)
-    colour *= 1.0 - (dorsal * _moles(points, style, detail_mm))[:, None] * np.array([0.45, 0.55, 0.60])
+    colour *= 1.0 - (dorsal * _moles(points, style, detail_mm))[:, None] * np.array([0.35, 0.45, 0.48])
     colour = _with_nails(colour, points, style)
     return np.clip(colour, 0.02, 1.0).astype(np.float32)
 
@@ -245,30 +245,26 @@ def _moles(points: SkinPoints, style: SkinStyle, detail_mm: float) -> np.ndarray
 
 
 def _with_nails(colour: np.ndarray, points: SkinPoints, style: SkinStyle) -> np.ndarray:
-    """The colours with a nail on the back of each tip: bed, pale half-moon, white free edge, dark fold around it."""
+    """The colours with a nail on the back of each tip: bed, pale half-moon, white free edge, fold around it."""
     bed = style.base * 0.42 + _NAIL_BED * 0.58 + style.nail_gloss
+    free_colour = np.array([0.90, 0.86, 0.80])
     for k, (share, digit) in enumerate(zip(points.in_digit.T, points.digits, strict=True)):
         along, side, back = _in_bone(points, digit, 2)
-        place = along / np.linalg.norm(digit.joints[3] - digit.joints[2])
+        near = (share > 0) & (back > 0) & (along > 0)
+        place = along[near] / np.linalg.norm(digit.joints[3] - digit.joints[2])
+        across, on_back = side[near], share[near] * _smooth(back[near] / 1.5)
         edge = (
-            np.abs(side / _NAIL_HALF_WIDTHS_MM[k]) ** 2.8 + np.abs((place - 0.71) / style.nail_length) ** 3.0
+            np.abs(across / _NAIL_HALF_WIDTHS_MM[k]) ** 2.8
+            + np.abs((place - 0.71) / style.nail_length) ** 3.0
         )
-        on_back = share * _smooth(back / 1.5)
         rim = np.exp(-(((edge - 1.10) / 0.35) ** 2)) * on_back * (1 - _smooth((place - 0.82) / 0.08))
-        nail = _smooth(0.5 + 3.5 * (1 - edge)) * on_back
-        moon = _smooth((0.535 - place - 0.0025 * side**2) / 0.03)
-        free = _smooth((place - 0.925 + 0.0008 * side**2) / 0.02)
-        streak = 0.03 * style.noise.fractal(np.column_stack([side, side * 0, place * 4.0]), 1.6, 2, 80)
-        plate = (
-            bed
-            + streak[:, None]
-            + 0.07 * moon[:, None]
-            + free[:, None] * (np.array([0.90, 0.86, 0.80]) - bed)
-        )
-        colour = (
-            colour * (1 - rim[:, None] * np.array([0.16, 0.22, 0.22])) * (1 - nail[:, None])
-            + plate * nail[:, None]
-        )
+        nail = (_smooth(0.5 + 3.5 * (1 - edge)) * on_back)[:, None]
+        moon = _smooth((0.535 - place - 0.0025 * across**2) / 0.03)
+        free = _smooth((place - 0.925 + 0.0008 * across**2) / 0.02)[:, None]
+        streak = style.noise.fractal(np.column_stack([across, across * 0, place * 4.0]), 1.6, 2, 80)
+        plate = bed + (0.03 * streak + 0.07 * moon)[:, None] + free * (free_colour - bed)
+        skin = colour[near] * (1 - rim[:, None] * np.array([0.16, 0.22, 0.22]))
+        colour[near] = skin * (1 - nail) + plate * nail
     return colour
 
 

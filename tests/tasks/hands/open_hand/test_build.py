@@ -32,7 +32,16 @@ def test_building_again_gives_the_shipped_file(right, tmp_path):
     command = [sys.executable, "-m", "tasks.hands.open_hand", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     again = read_model(path)
-    for name in ("v_template", "shapedirs", "posedirs", "weights", "J_regressor", "hands_mean", "vt"):
+    for name in (
+        "v_template",
+        "shapedirs",
+        "posedirs",
+        "weights",
+        "J_regressor",
+        "vt",
+        "hands_mean",
+        "hands_components",
+    ):
         np.testing.assert_allclose(getattr(again, name), getattr(right, name), atol=1e-6, err_msg=name)
     np.testing.assert_array_equal(again.faces, right.faces)
     np.testing.assert_array_equal(again.ft, right.ft)
