@@ -33,6 +33,7 @@ class HandModel(nn.Module):
         super().__init__()
         self.data = data
         self.mano = _build_mano(data)
+        self._regressors: dict[tuple[str, torch.device], torch.Tensor] = {}
         self.register_buffer("faces", torch.from_numpy(data.faces.copy()), persistent=False)
         self.register_buffer("hands_mean", torch.from_numpy(data.hands_mean.copy()), persistent=False)
 
@@ -72,11 +73,14 @@ class HandModel(nn.Module):
 
     def joints_from_verts(self, verts_m: torch.Tensor, tips: str = "freihand") -> torch.Tensor:
         """(B, 21, 3) joints in order B: regressor on the posed vertices, then tips (FreiHAND's rule)."""
-        return self.joint_regressor21(tips).to(verts_m) @ verts_m
+        return self.joint_regressor21(tips).to(verts_m.dtype) @ verts_m
 
     def joint_regressor21(self, tips: str = "freihand") -> torch.Tensor:
         """(21, V) float32 matrix of ``joints_from_verts``, rows in order B."""
-        return torch.from_numpy(_regressor21(self.data, tips)).to(self.faces.device)
+        key = (tips, self.faces.device)
+        if key not in self._regressors:
+            self._regressors[key] = torch.from_numpy(_regressor21(self.data, tips)).to(self.faces.device)
+        return self._regressors[key]
 
 
 def load_hand(side: Side = "right") -> HandModel:

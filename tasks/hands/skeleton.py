@@ -10,7 +10,6 @@ Four joint orders are in use in the field; everything of ours is in order B.
 Sources: fh_utils.py (FreiHAND), InterHand2.6M dataset.py, HALO interface.py, ho3d vis_utils.py.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -90,9 +89,3 @@ def mirror_pose(pose_aa: np.ndarray) -> np.ndarray:
     """(..., 3 k) axis-angle pose of one hand as the pose of its mirror image."""
     triples = pose_aa.reshape(*pose_aa.shape[:-1], -1, 3) * MIRROR_ROTATION.astype(pose_aa.dtype)
     return triples.reshape(pose_aa.shape)
-
-
-def joints_of(finger: str, order: Sequence[str] = JOINTS["B"]) -> tuple[int, ...]:
-    """Indices of one finger's joints from base to tip, in an order given by its names."""
-    own = [name for name in order if name.startswith(f"{finger}_")]
-    return tuple(order.index(name) for name in sorted(own))

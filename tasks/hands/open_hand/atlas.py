@@ -59,14 +59,7 @@ def _charts(layout: Layout) -> dict[str, Grid]:
 
 
 def _chart_of(corners: list[int], charts: dict[str, Grid]) -> str:
-    """The digit whose tube the triangle belongs to, else the palm."""
-    for name in FINGERS:
-        if all(i in charts[name] for i in corners) and not all(i in charts[PALM] for i in corners):
-            return name
-    return PALM if all(i in charts[PALM] for i in corners) else _only_chart(corners, charts)
-
-
-def _only_chart(corners: list[int], charts: dict[str, Grid]) -> str:
+    """The palm if all corners belong to it, else the digit whose tube the triangle is part of."""
     return next(name for name, grid in charts.items() if all(i in grid for i in corners))
 
 
