@@ -14,11 +14,14 @@ from types import TracebackType
 from typing import Any
 
 from suite.home import read_json, write_json
-from tasks.errors import RequestError
 
 HEARTBEAT_S = 5.0
 STALE_S = 60.0
 LOG_LINES = 20
+
+
+class LeaseHeldError(Exception):
+    """Another process works on the cell."""
 
 
 class Lease:
@@ -34,15 +37,14 @@ class Lease:
         self.folder.mkdir(parents=True, exist_ok=True)
         holder = read_lease(self.folder)
         if holder and alive(holder):
-            raise RequestError(
-                f"cell {self.folder.name} is being run by process {holder['pid']} on {holder['host']}: "
-                "wait for it, or stop it and try again."
+            raise LeaseHeldError(
+                f"cell {self.folder.name} is being run by process {holder['pid']} on {holder['host']}"
             )
         self.path.unlink(missing_ok=True)
         try:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
-            raise RequestError(f"cell {self.folder.name} was taken by another process just now.") from None
+            raise LeaseHeldError(f"cell {self.folder.name} was taken by another process just now") from None
         with os.fdopen(handle, "w") as file:
             json.dump({"host": socket.gethostname(), "pid": os.getpid(), "started": int(time.time())}, file)
         self._thread.start()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from suite.curves import Point, read_curve
 from suite.evaluate import Evaluation, EvaluationJob, evaluate
 from suite.home import Home, write_json
-from suite.lease import Lease, write_failure
+from suite.lease import Lease, LeaseHeldError, write_failure
 from suite.plan import Cell, stage_key
 from suite.progress import CurveWatcher, Progress, say
 from suite.stages import StageCache
@@ -69,20 +69,30 @@ def share(resources: Resources, cluster: dict[str, float]) -> Resources:
 
 def _run_or_fail(home: Home, cell: Cell, resources: Resources, mirror: "LiveMirror") -> Header:
     folder = home.cells / cell.id
-    with Lease(folder):
-        (folder / "failure.json").unlink(missing_ok=True)
-        write_json(folder / "cell.json", cell.header())
-        mirror.start(cell.header())
-        try:
-            header = run_cell(home, cell, resources, mirror.log)
-        except Exception as error:
-            failure = write_failure(folder, error)
-            mirror.fail(failure["reason"])
-            say(f"{cell.label}: failed: {failure['reason']}")
-            return {**cell.header(), "state": "failed", "reason": failure["reason"]}
-    mirror.finish(home.records / cell.id)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with Lease(folder):
+            header = _run_leased(home, cell, resources, mirror)
+    except LeaseHeldError as error:
+        say(f"{cell.label}: {error}")
+        return {**cell.header(), "state": "running", "reason": str(error)}
+    if header["state"] == "done":
+        mirror.finish(home.records / cell.id)
+        shutil.rmtree(folder, ignore_errors=True)
     return header
+
+
+def _run_leased(home: Home, cell: Cell, resources: Resources, mirror: "LiveMirror") -> Header:
+    folder = home.cells / cell.id
+    (folder / "failure.json").unlink(missing_ok=True)
+    write_json(folder / "cell.json", cell.header())
+    mirror.start(cell.header())
+    try:
+        return run_cell(home, cell, resources, mirror.log)
+    except Exception as error:
+        failure = write_failure(folder, error)
+        mirror.fail(failure["reason"])
+        say(f"{cell.label}: failed: {failure['reason']}")
+        return {**cell.header(), "state": "failed", "reason": failure["reason"]}
 
 
 def run_cell(

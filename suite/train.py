@@ -1,6 +1,10 @@
 """Training one stage, seen from the driver: a Ray Train job whose workers may die and come back."""
 
+import contextlib
 import json
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,7 +115,7 @@ def _train_under_ray(job: StageJob, resources: Resources) -> None:
     per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         per_worker["GPU"] = resources.gpus_per_worker
-    TorchTrainer(
+    trainer = TorchTrainer(
         ray_worker,
         train_loop_config={"job": json.dumps(asdict(job))},
         scaling_config=ScalingConfig(
@@ -127,4 +131,20 @@ def _train_under_ray(job: StageJob, resources: Resources) -> None:
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
-    ).fit()
+    )
+    with ctrl_c():
+        trainer.fit()
+
+
+@contextlib.contextmanager
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C inside is a KeyboardInterrupt: Ray Train turns it into an exit, and keeps its handler afterwards."""
+    in_main = threading.current_thread() is threading.main_thread()
+    previous = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, previous)

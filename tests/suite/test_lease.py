@@ -9,8 +9,7 @@ import time
 
 import pytest
 
-from suite.lease import STALE_S, Lease, alive, read_lease, root_cause, write_failure
-from tasks.errors import RequestError
+from suite.lease import STALE_S, Lease, LeaseHeldError, alive, read_lease, root_cause, write_failure
 
 
 def hold(folder, pid, host=None, age_s=0.0):
@@ -42,7 +41,10 @@ def test_a_lease_is_gone_after_a_failure(tmp_path):
 
 def test_a_cell_that_another_process_runs_is_refused(tmp_path):
     hold(tmp_path / "cell", pid=os.getppid())
-    with pytest.raises(RequestError, match=f"being run by process {os.getppid()}"), Lease(tmp_path / "cell"):
+    with (
+        pytest.raises(LeaseHeldError, match=f"being run by process {os.getppid()}"),
+        Lease(tmp_path / "cell"),
+    ):
         pass
 
 
