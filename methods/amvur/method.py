@@ -11,6 +11,7 @@ from methods.amvur.model import AmvurModule, AmvurOutput
 from methods.amvur.spec import SPEC
 from methods.base import Method, Progress, Stage
 from methods.config import MethodConfig
+from methods.layers.precision import full_precision
 from tasks.hands.hand import HandModel
 
 
@@ -37,7 +38,8 @@ class AmvurStage(Stage):
         weight = weights.texture if progress.fraction >= weights.texture_from else 0.0
         out = module(batch.image, batch.intrinsics_px, batch.hand_mask, render_loss=weight > 0)
         terms_of = weak_loss if config.supervision == "weak" else supervised_loss
-        return terms_of(out, batch, config, weight)
+        with full_precision(batch.image):
+            return terms_of(out, batch, config, weight)
 
 
 class Amvur(Method):

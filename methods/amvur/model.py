@@ -15,6 +15,7 @@ from methods.amvur.texture import TextureNet, from_imagenet
 from methods.layers.backbone import Backbone
 from methods.layers.coarse_mesh import coarse_mesh
 from methods.layers.gaussian import Gaussian
+from methods.layers.precision import full_precision
 from methods.layers.skin import MeanSkin
 from tasks.geometry.cameras import scale_intrinsics
 from tasks.geometry.rasteriser import rasterise
@@ -122,7 +123,7 @@ class AmvurModule(nn.Module):
         if self.training and hand_mask is not None:
             self.skin.update(image, hand_mask)
         features, maps = self.backbone(image)
-        with torch.autocast(image.device.type, enabled=False):  # geometry needs more than eight bits
+        with full_precision(image):
             features, maps = features.float(), [m.float() for m in maps]
             camera = self.camera(features, intrinsics_px)
             prior = None if self.prior is None else self.prior(features)

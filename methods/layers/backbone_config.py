@@ -14,7 +14,7 @@ class BackboneConfig(Strict):
     stem_stride: int = Field(4, ge=1, description="residual only: pixels per cell of the first map")
     widths: tuple[int, ...] = Field((48, 96, 192), description="residual only: channels of each map")
     blocks: tuple[int, ...] = Field((2, 2, 2), description="residual only: residual blocks of each map")
-    pooling: Literal["average", "grid"] = Field(
+    pooling: Literal["average", "grid", "keypoints"] = Field(
         "average", description="residual only: grid keeps where in the last map a feature was"
     )
     features: int = Field(256, ge=8, description="residual only: length of the global vector")

@@ -73,9 +73,11 @@ class ResidualNetwork(nn.Module):
 
 
 def _pool(pooling: str, channels: int, image_size_px: int, stride: int, features: int) -> nn.Module:
-    """The last map to one vector: its mean, or all its cells after a 1x1 convolution."""
+    """The last map to one vector."""
     if pooling == "average":
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, features), nn.ReLU())
+    if pooling == "keypoints":
+        return nn.Sequential(SpatialSoftmax(channels), nn.Linear(4 * channels, features), nn.ReLU())
     cells = math.ceil(image_size_px / stride) ** 2
     return nn.Sequential(
         nn.Conv2d(channels, GRID_CHANNELS, 1),
@@ -84,3 +86,19 @@ def _pool(pooling: str, channels: int, image_size_px: int, stride: int, features
         nn.Linear(GRID_CHANNELS * cells, features),
         nn.ReLU(),
     )
+
+
+class SpatialSoftmax(nn.Module):
+    """Where each channel is (Levine et al., JMLR 2016): expected x and y under a softmax, and mean and peak value."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.logits = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = x.shape[-2:]
+        p = self.logits(x).flatten(2).softmax(-1)
+        ys = torch.linspace(-1, 1, h, device=x.device, dtype=p.dtype).repeat_interleave(w)
+        xs = torch.linspace(-1, 1, w, device=x.device, dtype=p.dtype).repeat(h)
+        flat = x.flatten(2)
+        return torch.cat([p @ xs, p @ ys, (p * flat).sum(-1), flat.mean(-1)], 1)

@@ -14,6 +14,7 @@ from methods.layers.camera import decode_camera, normalised_intrinsics, project_
 from methods.layers.gaussian import Gaussian
 from methods.layers.heads import head
 from methods.layers.mano import ROTATION_SIZES, ManoDecoder, decode_rotation
+from methods.layers.precision import full_precision
 from methods.layers.rotations import axis_angle_to_matrix
 from tasks.geometry.cameras import weak_to_translation
 from tasks.hands.hand import HandModel
@@ -37,17 +38,18 @@ class RegressorModule(nn.Module):
 
     def forward(self, image: Tensor, intrinsics_px: Tensor) -> dict[str, Tensor]:
         features, _ = self.backbone(image)
-        raw = dict(
-            zip(self.sizes, self.head(features).float().split(list(self.sizes.values()), 1), strict=True)
-        )
-        rotation = decode_rotation(raw["rotation"])
-        hand_pose = self.mano.hand_pose(raw["pose"])
-        verts, joints = self.mano(rotation, hand_pose, raw["betas"])
-        wrist = weak_to_translation(decode_camera(raw["camera"]), intrinsics_px, self.image_size_px)
+        with full_precision(image):
+            return self._decoded(self.head(features.float()), intrinsics_px)
+
+    def _decoded(self, raw: Tensor, intrinsics_px: Tensor) -> dict[str, Tensor]:
+        rotation, pose, betas, camera = raw.split(list(self.sizes.values()), 1)
+        rotation, hand_pose = decode_rotation(rotation), self.mano.hand_pose(pose)
+        verts, joints = self.mano(rotation, hand_pose, betas)
+        wrist = weak_to_translation(decode_camera(camera), intrinsics_px, self.image_size_px)
         return {
             "rotation": rotation,
             "hand_pose_aa": hand_pose,
-            "betas": raw["betas"],
+            "betas": betas,
             "verts_rel_m": verts,
             "joints_rel_m": joints,
             "wrist_cam_m": wrist[:, None],
@@ -69,7 +71,8 @@ class RegressorStage(Stage):
 
     def loss(self, module: nn.Module, batch: Any, progress: Progress) -> dict[str, Tensor]:
         out = module(batch.image, batch.intrinsics_px)
-        terms = {**self._point_errors(out, batch), **self._parameter_errors(out, batch)}
+        with full_precision(batch.image):
+            terms = {**self._point_errors(out, batch), **self._parameter_errors(out, batch)}
         weights = self.config.weights.model_dump()
         total = sum((weights[name] * term for name, term in terms.items()), start=batch.image.new_zeros(()))
         return {"total": total, **terms}
