@@ -86,26 +86,29 @@ def _compare(
     faces: Tensor,
     comparisons: Mapping[str, Compare],
 ) -> dict[str, Tensor]:
+    """Render a chunk at once, then compare each sample on its own box, where everything fits the CPU's cache."""
     size = (image.shape[2], image.shape[3])
     verts_cam_m, colours = predicted["verts_cam_m"], predicted["vertex_rgb"]
     rendered, silhouette = render_colours(verts_cam_m, colours, faces, intrinsics_px, size)
-    rows, columns = _bounds(mask | silhouette)
-    rendered, image = rendered[:, :, rows, columns], image[:, :, rows, columns]
-    silhouette, mask = silhouette[:, rows, columns], mask[:, rows, columns]
-    measured = {}
-    for name, compare in comparisons.items():
-        measured[name] = compare(rendered, image, mask)
-        measured[f"{name}_pred_mask"] = compare(rendered, image, silhouette)
-    if "flat_rgb" in predicted:
-        flat = silhouette[:, None] * predicted["flat_rgb"].float().clamp(0, 1)[:, :, None, None]
-        measured[FLAT] = texture.psnr_db(flat, image, mask)
-    return measured
+    flat_rgb = predicted.get("flat_rgb", torch.zeros(len(image), 3)).float().clamp(0, 1)
+    flat = silhouette[:, None] * flat_rgb[:, :, None, None]
+    samples = []
+    for i in range(len(image)):
+        rows, columns = _bounds(mask[i] | silhouette[i])
+        true, painted, one_colour = (x[i : i + 1, :, rows, columns] for x in (image, rendered, flat))
+        hand, own = (x[i : i + 1, rows, columns] for x in (mask, silhouette))
+        measured = {name: compare(painted, true, hand) for name, compare in comparisons.items()}
+        measured |= {
+            f"{name}_pred_mask": compare(painted, true, own) for name, compare in comparisons.items()
+        }
+        samples.append(measured | {FLAT: texture.psnr_db(one_colour, true, hand)})
+    return {name: torch.cat([sample[name] for sample in samples]) for name in samples[0]}
 
 
-def _bounds(masks: Tensor) -> tuple[slice, slice]:
-    """Rows and columns of the box around all masks (B, H, W); nothing outside it is compared."""
+def _bounds(mask: Tensor) -> tuple[slice, slice]:
+    """Rows and columns of the box around a mask (H, W), never empty; nothing outside it is compared."""
     bounds = []
-    for across in (2, 1):
-        used = torch.nonzero(masks.any(dim=across).any(dim=0)).flatten()
+    for across in (1, 0):
+        used = torch.nonzero(mask.any(dim=across)).flatten()
         bounds.append(slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1))
     return bounds[0], bounds[1]
