@@ -11,10 +11,10 @@ _FREIHAND = Protocol(
     name="freihand",
     version=1,
     text=(
-        "Official FreiHAND protocol: PA metrics, AUC (0 to 50 mm) and F-scores after a similarity alignment of each "
-        "frame, joints and vertices each by themselves, reflections allowed; abs. metrics in the camera frame without "
-        "any alignment. MPJPE and MPVPE are relative to the wrist; texture is compared on the hand mask at the image's "
-        "own resolution. All test frames count."
+        "FreiHAND's official protocol, every test frame: PA errors, AUC (0 to 50 mm) and F-scores after the similarity "
+        "that fits each frame best (reflections allowed; joints and vertices each by themselves), abs. ones without any "
+        "alignment. Beside it: MPJPE and MPVPE relative to the wrist, and texture at the image's own resolution on the "
+        "silhouette of the true mesh, as the test split has no masks."
     ),
     root_joint="wrist",
     alignment="P1",

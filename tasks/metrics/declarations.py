@@ -10,7 +10,10 @@ MIN_MASK_PX = 200
 _ROOT = "after moving the wrist of prediction and truth to the origin; no scale, no rotation"
 _ABS = "in the camera frame, no alignment at all"
 _P1 = "after the similarity that fits {} best (reflections allowed, as the official script does)"
-_TRUE_MASK = f"on the true hand mask at the image's own resolution; undefined below {MIN_MASK_PX} px"
+_TRUE_MASK = (
+    "on the true hand mask (the layout's; in a split without masks the true mesh's silhouette) at the image's own "
+    f"resolution; undefined below {MIN_MASK_PX} px"
+)
 _PRED_MASK = (
     "on the predicted mesh's silhouette, so a smaller hand scores better; " + _TRUE_MASK.split("; ")[1]
 )

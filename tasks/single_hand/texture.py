@@ -26,21 +26,26 @@ def texture_columns(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Columns (n,) of the texture metrics that apply, and the reasons of those that do not.
 
-    ``predicted`` holds finite fields for the positions ``indices``; without ``vertex_rgb`` nothing applies.
+    ``predicted`` holds finite fields for the positions ``indices``; without ``vertex_rgb`` nothing applies. The true
+    mask is the layout's; in a split that stores none (FreiHAND's test split) it is the silhouette of the true mesh,
+    which includes what an object in front covers.
     """
     if "vertex_rgb" not in predicted:
         return {}, dict.fromkeys((*TRUE_MASK, FLAT, *PRED_MASK), "no texture head")
     comparisons, reasons = _comparisons()
     if "flat_rgb" not in predicted:
         reasons[FLAT] = "no mean skin colour"
-    if not dataset.stores_masks:
-        reasons = dict.fromkeys((*TRUE_MASK, FLAT), "no hand masks in this split") | reasons
+    masks_are_stored = dataset.stores_masks
     names = [name for name in (*TRUE_MASK, FLAT, *PRED_MASK) if name not in reasons]
     columns = {name: torch.full((len(indices),), torch.nan, dtype=torch.float64) for name in names}
     for start in range(0, len(indices), CHUNK):
         rows = torch.arange(start, min(start + CHUNK, len(indices)))
         chunk = {name: values[rows] for name, values in predicted.items()}
         image, mask, intrinsics_px = load_native(dataset, indices[rows])
+        if not masks_are_stored:
+            mask = silhouettes(
+                dataset.truth(indices[rows])[1], faces, intrinsics_px, (mask.shape[1], mask.shape[2])
+            )
         measured = _compare(chunk, image, mask, intrinsics_px, faces, comparisons)
         for name in names:
             columns[name][rows] = measured[name]
@@ -54,6 +59,11 @@ def render_colours(
     fragments = rasterise(verts_cam_m.float(), faces, intrinsics_px.float(), size)
     colours = interpolate(fragments, faces, vertex_rgb.float().clamp(0, 1))
     return (colours * fragments.mask[..., None]).permute(0, 3, 1, 2), fragments.mask
+
+
+def silhouettes(verts_cam_m: Tensor, faces: Tensor, intrinsics_px: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, H, W) bool: the pixels that see the mesh."""
+    return rasterise(verts_cam_m.float(), faces, intrinsics_px.float(), size).mask
 
 
 def load_native(dataset: HandDataset, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
