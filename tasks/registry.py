@@ -12,8 +12,8 @@ _FREIHAND = Protocol(
     version=1,
     text=(
         "FreiHAND's official protocol, every test frame: PA errors, AUC (0 to 50 mm) and F-scores after the similarity "
-        "that fits each frame best (reflections allowed; joints and vertices each by themselves), abs. ones without any "
-        "alignment. Beside it: MPJPE and MPVPE relative to the wrist, and texture at the image's own resolution on the "
+        "that fits each frame best (reflections allowed; joints and vertices each by themselves), abs. ones without "
+        "any alignment. Beside it: MPJPE and MPVPE relative to the wrist, and texture at the image's own size on the "
         "silhouette of the true mesh, as the test split has no masks."
     ),
     root_joint="wrist",
