@@ -124,3 +124,9 @@ def test_the_mask_moves_with_the_hand(batch, changes):
     columns, rows = after.joints_px.long().clamp(0, size - 1).unbind(-1)
     on_hand = after.hand_mask[torch.arange(len(after))[:, None], rows, columns]
     assert on_hand[inside].float().mean() > 0.95
+
+
+def test_everything_happens_on_the_batchs_device(batch):
+    changes = ranges(rotation_deg=30.0, scale=0.2, translation=0.1, colour=0.2)
+    after = moved(batch.to("meta"), changes)
+    assert {value.device.type for value in vars(after).values()} == {"meta"}
