@@ -45,7 +45,7 @@ def _check_cameras(table: Table) -> Iterator[Problem]:
     focal, centre = k[:, [0, 1], [0, 1]], k[:, :2, 2]
     bad_row: np.ndarray = np.abs(k[:, 2] - np.array([0, 0, 1])).max(axis=1) > 1e-6
     bad_focal = (focal <= 0).any(axis=1) | ~(np.abs(np.log(focal[:, 0] / focal[:, 1])) < 0.25)
-    bad_centre = ((centre < 0) | (centre > IMAGE_SIZE_PX)).any(axis=1)
+    bad_centre = np.abs(centre - IMAGE_SIZE_PX / 2).max(axis=1) > IMAGE_SIZE_PX / 2
     yield from table.drop(bad_row, "is no camera matrix: its last row is not 0 0 1")
     yield from table.drop(
         bad_focal, "has focal lengths that are not positive, or differ by more than a quarter"
