@@ -138,7 +138,7 @@ def _train_a_little(bench: Bench, stage: Stage, module: nn.Module) -> str:
         total = stage.loss(module, batch, Progress(0, 1, step, STEPS))["total"]
         total.backward()
         optimiser.step()
-        losses.append(float(total))
+        losses.append(float(total.detach()))
     if not np.isfinite(losses).all():
         return "the loss is not finite"
     first, last = np.mean(losses[:5]), np.mean(losses[-5:])

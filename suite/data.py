@@ -13,7 +13,7 @@ from tasks.errors import RequestError
 if TYPE_CHECKING:
     from tasks.layouts.base import Layout
 
-DEFAULT_SIZE = 3000
+DEFAULT_SIZE = 2000
 DEFAULT_SEED = 0
 
 
