@@ -206,8 +206,8 @@ class _Run:
         for step in range(self.schedule.steps_per_epoch):
             whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
             share = whole[self.session.rank :: self.session.world_size]
-            batch = self._augment(self.data["train"].gather(share), self.config.augment, noise)
-            yield batch.to(self.session.device)
+            batch = self.data["train"].gather(share).to(self.session.device)
+            yield self._augment(batch, self.config.augment, noise)
 
     @torch.no_grad()
     def validate(self, epoch: int) -> list[Point]:
