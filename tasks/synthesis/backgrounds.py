@@ -1,5 +1,6 @@
 """What is behind the hands: a bank of procedural scenes, cropped, turned and recoloured afresh for every image."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +12,9 @@ from tasks.synthesis.streams import stream
 N_SCENES: dict[SplitName, int] = {"training": 128, "evaluation": 32}
 SCENE_PX = 288
 
+SceneOf = Callable[[SplitName, int], np.ndarray]
+"""Gives a scene of the bank by its number."""
+
 
 @lru_cache(maxsize=sum(N_SCENES.values()))
 def bank_scene(seed: int, split: SplitName, number: int) -> np.ndarray:
@@ -18,14 +22,9 @@ def bank_scene(seed: int, split: SplitName, number: int) -> np.ndarray:
     return scene(stream(seed, split, number, "scene"), SCENE_PX)
 
 
-def bank_of(seed: int, split: SplitName) -> list[np.ndarray]:
-    """All scenes of a split, drawn once per process."""
-    return [bank_scene(seed, split, number) for number in range(N_SCENES[split])]
-
-
-def background(rng: np.random.Generator, bank: list[np.ndarray]) -> np.ndarray:
+def background(rng: np.random.Generator, split: SplitName, scene_of: SceneOf) -> np.ndarray:
     """(224, 224, 3) float32 sRGB in [0, 255]: a crop of a scene, flipped, turned, its colours mixed and dimmed."""
-    picture = bank[rng.integers(len(bank))]
+    picture = scene_of(split, int(rng.integers(N_SCENES[split])))
     top, left = rng.integers(0, SCENE_PX - IMAGE_SIZE_PX + 1, 2)
     crop = picture[top : top + IMAGE_SIZE_PX, left : left + IMAGE_SIZE_PX]
     crop = np.rot90(crop, int(rng.integers(4)))[:, :: int(rng.choice([-1, 1]))]

@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from tasks.layouts.freihand.files import IMAGE_SIZE_PX
-from tasks.synthesis.backgrounds import background, green_screen
+from tasks.synthesis.backgrounds import SceneOf, background, green_screen
 from tasks.synthesis.streams import stream
 
 NOISE_SD = (0.8, 4.0)
 """Of the camera's noise, in grey levels."""
-BLUR_SHARE, BLUR_PX = 0.45, (0.3, 0.75)
+BLUR_SHARE, BLUR_PX = 0.45, (0.1, 0.6)
 HARMONY = 0.4
 """Exponent that pulls the hand's mean colour towards the background's."""
 _NOISE_PX = 512
@@ -23,11 +23,11 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def training_versions(
-    rng: np.random.Generator, rgb: np.ndarray, alpha: np.ndarray, bank: list[np.ndarray]
+    rng: np.random.Generator, rgb: np.ndarray, alpha: np.ndarray, scene_of: SceneOf
 ) -> list[np.ndarray]:
     """Four images (224, 224, 3) uint8 of premultiplied ``rgb`` (224, 224, 3) and ``alpha`` (224, 224), in [0, 1]."""
     hand, cover = 255 * rgb, alpha[..., None]
-    scenes = [background(rng, bank) for _ in range(3)]
+    scenes = [background(rng, "training", scene_of) for _ in range(3)]
     composites = [
         over(_spilled(rng, hand, cover), cover, green_screen(rng)),
         over(_harmonised(hand, cover, scenes[0]), cover, scenes[0]),
@@ -38,10 +38,10 @@ def training_versions(
 
 
 def evaluation_frame(
-    rng: np.random.Generator, rgb: np.ndarray, alpha: np.ndarray, bank: list[np.ndarray]
+    rng: np.random.Generator, rgb: np.ndarray, alpha: np.ndarray, scene_of: SceneOf
 ) -> np.ndarray:
     """One image (224, 224, 3) uint8: a plain or a harmonised composite."""
-    hand, cover, behind = 255 * rgb, alpha[..., None], background(rng, bank)
+    hand, cover, behind = 255 * rgb, alpha[..., None], background(rng, "evaluation", scene_of)
     front = _harmonised(hand, cover, behind) if rng.random() < 0.5 else hand
     return camera(rng, over(front, cover, behind))
 
@@ -55,7 +55,7 @@ def camera(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """(224, 224, 3) uint8: a little blur in a share of the images, and noise."""
     if rng.random() < BLUR_SHARE:
         sharp = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
-        image = np.asarray(sharp.filter(ImageFilter.GaussianBlur(rng.uniform(*BLUR_PX))), np.float32)
+        image = np.asarray(sharp.filter(ImageFilter.BoxBlur(rng.uniform(*BLUR_PX))), np.float32)
     top, left = rng.integers(0, _NOISE_PX - IMAGE_SIZE_PX, 2)
     noise = _noise()[top : top + IMAGE_SIZE_PX, left : left + IMAGE_SIZE_PX]
     return np.clip(image + np.float32(rng.uniform(*NOISE_SD)) * noise + 0.5, 0, 255).astype(np.uint8)

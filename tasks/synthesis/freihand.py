@@ -1,6 +1,9 @@
-"""Makes a synthetic dataset in FreiHAND's official layout, in shards that any number of processes can share."""
+"""Makes a synthetic FreiHAND: the same seed gives the same bytes, whatever the number of processes.
 
-import multiprocessing
+Samples are made in shards of a fixed size, each from random streams of its own, so a set of N samples is the beginning
+of any larger one. (Another kind of processor may round the last bits of a picture differently.)
+"""
+
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,10 +16,11 @@ import numpy as np
 import torch
 
 from tasks.errors import RequestError
-from tasks.hands.hand import HandModel, load_hand
+from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
 from tasks.layouts.freihand.annotations import Annotations, annotate
-from tasks.layouts.freihand.files import SplitName, image_id
+from tasks.layouts.freihand.files import VERSION_STRIDE, SplitName, image_id
 from tasks.layouts.freihand.writer import (
+    DECIMALS,
     AnnotationFiles,
     json_fragments,
     make_folders,
@@ -24,168 +28,143 @@ from tasks.layouts.freihand.writer import (
     write_marker,
     write_mask,
 )
-from tasks.synthesis.backgrounds import bank_of
+from tasks.synthesis.atomic_folder import atomic_folder
+from tasks.synthesis.bank import BakeTask, Bank
 from tasks.synthesis.compositing import evaluation_frame, training_versions
 from tasks.synthesis.posing import Posed, pose_batch
+from tasks.synthesis.processes import Map, process_map
 from tasks.synthesis.rendering import render
-from tasks.synthesis.shading import Picture, Stage
+from tasks.synthesis.shading import Stage
 from tasks.synthesis.streams import GENERATOR_VERSION, stream
 from tasks.synthesis.subjects import betas_of, subject_of
 
 __all__ = ["GENERATOR_VERSION", "make_freihand"]
 
-SHARD_SAMPLES = 16
-LEAST_EVALUATION, EVALUATION_SHARE = 16, 4
-MAX_SIZE = 32560
-"""The official index arithmetic has room for as many unique samples as the real set."""
+SHARD = 16
+"""Samples computed together. Part of the generator's version: rounding may depend on the size of a batch."""
+SMALLEST_EVALUATION, EVALUATION_SHARE = 16, 4
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A run of samples of one split."""
+    """A run of samples of one split, made by one process."""
 
     root: Path
-    seed: int
+    bank: Bank
     split: SplitName
     first: int
     count: int
+    """Samples to keep; the shard is computed whole."""
 
 
 def make_freihand(
-    out: Path,
-    size: int,
-    seed: int,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    out: Path, size: int, seed: int, workers: int | None = None, progress: Progress | None = None
 ) -> None:
-    """Write ``size`` unique training samples, four images each, and max(16, size // 4) evaluation frames to ``out``.
+    """Write ``size`` training samples, each on four backgrounds, and ``size // 4`` (at least 16) evaluation frames.
 
-    The same size and seed give the same bytes for any number of ``workers`` (default: all cores). ``progress`` is told
-    the samples done and to do. Written beside ``out`` and renamed when whole. Raises RequestError when ``out`` is not
-    an empty or new folder, or ``size`` is not in 1 to 32560.
+    The hand is the one in use (``load_hand``). ``workers`` processes (all cores by default); ``progress`` is told the
+    samples done and in all. Nothing is left behind unless the whole set is. Raises RequestError for a size or seed out
+    of range, a folder that is not empty, a disk that cannot be written, or a process that was killed.
     """
-    if not 1 <= size <= MAX_SIZE:
-        raise RequestError(
-            f"size {size} is not possible: FreiHAND's index arithmetic has room for 1 to {MAX_SIZE}."
-        )
-    with _beside(Path(out)) as root:
+    if not 1 <= size <= VERSION_STRIDE:
+        raise RequestError(f"size is {size}: this layout has room for 1 to {VERSION_STRIDE} unique samples.")
+    if seed < 0:
+        raise RequestError(f"seed is {seed}: expected a whole number that is not negative.")
+    with atomic_folder(out) as root:
         make_folders(root)
+        bank = Bank(seed, root / "bank")
         shards = [
-            *_shards(root, seed, "training", size),
-            *_shards(root, seed, "evaluation", _evaluation_size(size)),
+            *_shards(root, bank, "training", size),
+            *_shards(root, bank, "evaluation", max(SMALLEST_EVALUATION, size // EVALUATION_SHARE)),
         ]
-        total, done = sum(shard.count for shard in shards), 0
-        with (
-            AnnotationFiles(root) as files,
-            _mapping(min(workers or os.cpu_count() or 1, len(shards))) as each,
-        ):
-            for shard, fragments in zip(shards, each(make_shard, shards), strict=True):
-                files.append(shard.split, fragments)
-                done += shard.count
-                if progress:
-                    progress(done, total)
-        write_marker(root, _marker(size, seed))
+        with process_map(min(workers or os.cpu_count() or 1, len(shards))) as each:
+            _write_shards(root, bank, shards, each, progress or (lambda done, total: None))
+        shutil.rmtree(bank.folder, ignore_errors=True)
+        _write_marker(root, size, seed)
 
 
-def make_shard(shard: Shard) -> dict[str, str]:
-    """Write the images of a shard; returns its annotations as JSON fragments."""
-    hand, stage = _tools()
-    samples = range(shard.first, shard.first + shard.count)
-    betas = np.stack(
-        [betas_of(shard.seed, shard.split, subject_of(shard.seed, shard.split, sample)) for sample in samples]
-    )
-    posed = pose_batch(stage, hand, shard.seed, shard.split, shard.first, betas)
-    picture = render(stage, hand, posed, shard.seed, shard.split, shard.first)
-    for i, sample in enumerate(samples):
-        _write_images(shard, sample, picture, i)
-    return json_fragments(_annotations(hand, posed, betas))
+def _shards(root: Path, bank: Bank, split: SplitName, count: int) -> Iterator[Shard]:
+    for first in range(0, count, SHARD):
+        yield Shard(root, bank, split, first, min(SHARD, count - first))
 
 
-def _write_images(shard: Shard, sample: int, picture: Picture, i: int) -> None:
-    rng = stream(shard.seed, shard.split, sample, "image")
-    bank = bank_of(shard.seed, shard.split)
-    rgb, alpha = picture.rgb[i], picture.alpha[i]
-    if shard.split == "evaluation":
-        write_image(shard.root, shard.split, sample, evaluation_frame(rng, rgb, alpha, bank))
-        return
-    for version, image in enumerate(training_versions(rng, rgb, alpha, bank)):
-        write_image(shard.root, shard.split, image_id(sample, version), image)
-    write_mask(shard.root, sample, picture.hand[i] > 0.5)
+def _write_shards(root: Path, bank: Bank, shards: list[Shard], each: Map, progress: Progress) -> None:
+    total, done = sum(shard.count for shard in shards), 0
+    progress(done, total)
+    if each is not map:  # a single process draws what it needs, and keeps it
+        bank.folder.mkdir()
+        list(each(BakeTask.run, bank.tasks()))
+    with AnnotationFiles(root) as files:
+        for shard, fragments in zip(shards, each(make_shard, shards), strict=True):
+            files.append(shard.split, fragments)
+            done += shard.count
+            progress(done, total)
 
 
-def _annotations(hand: HandModel, posed: Posed, betas: np.ndarray) -> Annotations:
-    """Labels by FreiHAND's own rules: the regressor on the posed mesh, poses with the mean pose taken off."""
-    verts = posed.verts_m[:, : hand.n_verts].astype(np.float64)
-    joints = hand.joint_regressor21("freihand").double().numpy() @ verts
-    pose = posed.pose_aa.copy()
-    pose[:, 3:] -= hand.data.hands_mean
-    return annotate(posed.intrinsics_px, joints, verts, pose, betas)
-
-
-@lru_cache(maxsize=1)
-def _tools() -> tuple[HandModel, Stage]:
-    """What every shard of a process needs."""
-    hand = load_hand()
-    return hand, Stage(hand.data)
-
-
-def _shards(root: Path, seed: int, split: SplitName, count: int) -> list[Shard]:
-    return [
-        Shard(root, seed, split, first, min(SHARD_SAMPLES, count - first))
-        for first in range(0, count, SHARD_SAMPLES)
-    ]
-
-
-def _evaluation_size(size: int) -> int:
-    return max(LEAST_EVALUATION, size // EVALUATION_SHARE)
-
-
-def _marker(size: int, seed: int) -> dict[str, object]:
-    hand = load_hand()
-    return {
-        "generator": "palmares",
+def _write_marker(root: Path, size: int, seed: int) -> None:
+    hand = load_hand("right")
+    about = {
+        "generator": "palmares freihand",
         "generator_version": GENERATOR_VERSION,
         "seed": seed,
         "size": size,
         "hand": hand.name,
         "hand_fingerprint": hand.fingerprint,
     }
+    write_marker(root, about)
+
+
+def make_shard(shard: Shard) -> dict[str, str]:
+    """Write the images of a shard; return the JSON text of its annotations, file by file."""
+    with _one_thread():
+        hand, stage = _tools(os.environ.get(ENVIRONMENT, ""))
+        seed, split = shard.bank.seed, shard.split
+        subjects = [subject_of(seed, split, shard.first + i) for i in range(SHARD)]
+        betas = np.stack([betas_of(seed, split, subject) for subject in subjects])
+        posed = pose_batch(stage, hand, seed, split, shard.first, betas)
+        _write_images(shard, stage, hand, posed)
+        return json_fragments(_annotations(hand, posed, betas, shard.count))
+
+
+def _write_images(shard: Shard, stage: Stage, hand: HandModel, posed: Posed) -> None:
+    bank, split = shard.bank, shard.split
+    picture = render(stage, hand, posed, bank, split, shard.first)
+    for i in range(shard.count):
+        sample = shard.first + i
+        rng = stream(bank.seed, split, sample, "image")
+        if split == "evaluation":
+            frame = evaluation_frame(rng, picture.rgb[i], picture.alpha[i], bank.scene)
+            write_image(shard.root, split, sample, frame)
+            continue
+        for version, image in enumerate(training_versions(rng, picture.rgb[i], picture.alpha[i], bank.scene)):
+            write_image(shard.root, split, image_id(sample, version), image)
+        write_mask(shard.root, sample, picture.hand[i] > 0.5)
+
+
+def _annotations(hand: HandModel, posed: Posed, betas: np.ndarray, count: int) -> Annotations:
+    """The labels of the first ``count`` hands, from the vertices as they will stand in the file."""
+    verts_m = np.round(posed.verts_m[:count, : hand.n_verts].astype(np.float64), DECIMALS)
+    joints_m = hand.joint_regressor21("freihand").double().numpy() @ verts_m
+    pose_aa = posed.pose_aa[:count]
+    pose_aa[:, 3:] -= hand.data.hands_mean  # FreiHAND's parameters are relative to the mean pose
+    return annotate(posed.intrinsics_px[:count], joints_m, verts_m, pose_aa, betas[:count])
+
+
+@lru_cache(maxsize=1)
+def _tools(mano_folder: str) -> tuple[HandModel, Stage]:
+    """What every shard of a process needs, anew when another hand model is chosen."""
+    hand = load_hand("right")
+    return hand, Stage(hand.data)
 
 
 @contextmanager
-def _mapping(workers: int) -> Iterator[Callable[..., Iterator[dict[str, str]]]]:
-    """An ordered ``map`` over processes of one thread each; in this process for a single worker."""
-    if workers == 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield map
-        finally:
-            torch.set_num_threads(threads)
-        return
-    with multiprocessing.get_context("spawn").Pool(
-        workers, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        yield pool.imap
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A new folder beside ``out`` that takes its place when all went well, and is removed when it did not."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RequestError(f"'{out}' is not empty: expected a new or empty folder.")
-    root = out.absolute().with_name(f".{out.name}.{os.getpid()}")
+def _one_thread() -> Iterator[None]:
+    """Sums are split among threads, so bytes would depend on their number; processes share the cores instead."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        root.mkdir(parents=True)
-    except OSError as error:
-        raise RequestError(
-            f"'{out}' cannot be made ({error.strerror}): name a folder that can be written."
-        ) from None
-    try:
-        yield root
-        if out.exists():
-            out.rmdir()
-        root.rename(out)
-    except BaseException:
-        shutil.rmtree(root, ignore_errors=True)
-        raise
+        yield
+    finally:
+        torch.set_num_threads(before)

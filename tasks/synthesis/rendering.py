@@ -8,11 +8,12 @@ import torch
 from tasks.hands.hand import HandModel
 from tasks.layouts.freihand.files import SplitName
 from tasks.synthesis.arm import N_RINGS, Arm
+from tasks.synthesis.bank import Bank
 from tasks.synthesis.patterns import smooth_noise, surface
 from tasks.synthesis.posing import Posed
 from tasks.synthesis.shading import MATERIAL_SHAPE, SKIN_TEXELS, SURFACE_TEXELS, Light, Picture, Stage
 from tasks.synthesis.streams import stream
-from tasks.synthesis.subjects import skin_colours, skin_picture, subject_of
+from tasks.synthesis.subjects import skin_colours, subject_of
 
 KEY_LIGHT = (0.75, 1.25)
 AMBIENT_LIGHT = (0.22, 0.6)
@@ -29,10 +30,11 @@ class Skins:
     """(B, V, 3) at the vertices."""
 
 
-def render(stage: Stage, hand: HandModel, posed: Posed, seed: int, split: SplitName, first: int) -> Picture:
+def render(stage: Stage, hand: HandModel, posed: Posed, bank: Bank, split: SplitName, first: int) -> Picture:
     """The picture of a batch of posed hands, the samples from ``first`` on."""
     count = len(posed.verts_m)
-    skins = _skins(hand, seed, split, range(first, first + count))
+    seed = bank.seed
+    skins = _skins(hand, bank, split, range(first, first + count))
     streams = [stream(seed, split, first + i, "material") for i in range(count)]
     around = _wrist_colours(stage, hand, skins)
     materials = np.stack(
@@ -47,15 +49,13 @@ def render(stage: Stage, hand: HandModel, posed: Posed, seed: int, split: SplitN
     )
 
 
-def _skins(hand: HandModel, seed: int, split: SplitName, samples: range) -> Skins:
-    subjects = [subject_of(seed, split, sample) for sample in samples]
+def _skins(hand: HandModel, bank: Bank, split: SplitName, samples: range) -> Skins:
+    subjects = [subject_of(bank.seed, split, sample) for sample in samples]
     if hand.data.vt is not None:
-        return Skins(
-            [skin_picture(seed, split, k) for k in subjects], np.zeros((len(subjects), 1, 3), np.float32)
-        )
+        return Skins([bank.skin(split, k) for k in subjects], np.zeros((len(subjects), 1, 3), np.float32))
     plain = np.zeros((SKIN_TEXELS, SKIN_TEXELS, 3), np.float32)
     return Skins(
-        [plain] * len(subjects), np.stack([skin_colours(seed, split, k, hand.data) for k in subjects])
+        [plain] * len(subjects), np.stack([skin_colours(bank.seed, split, k, hand.data) for k in subjects])
     )
 
 

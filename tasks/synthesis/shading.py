@@ -1,7 +1,7 @@
-"""Lights a batch of posed hands, with forearm and object, and returns what the camera sees of them before a background.
+"""Lights a batch of posed hands, with forearm and object, and returns what the camera sees of them.
 
-Everything is drawn at twice the resolution and averaged, so that edges, creases and stripes are smooth. Materials of a
-sample lie side by side in one picture: skin on the left, object above and forearm below on the right.
+Visibility is found at twice the resolution; edges are shaded there and averaged, so that they are smooth. The materials
+of a sample lie side by side in one picture: skin on the left, object above and forearm below on the right.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tasks.geometry.cameras import project
 from tasks.geometry.normals import vertex_normals
-from tasks.geometry.rasteriser import rasterise
+from tasks.geometry.rasteriser import NEAR_M
+from tasks.geometry.visibility import visible_faces
 from tasks.hands.model_file import HandModelData
 from tasks.layouts.freihand.files import IMAGE_SIZE_PX
 from tasks.synthesis.arm import N_RINGS, arm_faces
@@ -26,10 +28,15 @@ SURFACE_TEXELS = 80
 WRAP = (0.38, 0.24, 0.18)
 """How far light creeps around edges, per colour: red goes deepest into skin."""
 MATERIAL_SHAPE = (SKIN_TEXELS, SKIN_TEXELS + SURFACE_TEXELS, 3)
-_BLOCKERS = 4
+_BLOCKERS = 7
 """Every n-th vertex shades its surroundings."""
-_DISC_M2 = 1.2e-4
+_DISC_M2 = 2.1e-4
 """Its area: the hand's skin, some 400 cm2 on both sides, shared out."""
+_STEP_M = 0.006
+"""Faces of one surface that share a pixel differ less in depth."""
+_PARTS_M = 100.0
+_QUAD = tuple((row, column) for row in range(SUPERSAMPLING) for column in range(SUPERSAMPLING))
+"""The fine pixels of one pixel of the image."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Stage:
     def __init__(self, hand: HandModelData) -> None:
         if hand.wrist_loop is None:
             raise ValueError(f"hand model '{hand.name}' names no wrist loop")
-        self.loop = hand.wrist_loop
+        self.n_hand_verts, self.loop = hand.n_verts, hand.wrist_loop
         self.object_first = hand.n_verts + len(self.loop) * (N_RINGS - 1)
         parts = [hand.faces, arm_faces(self.loop, hand.n_verts), object_faces() + self.object_first]
         self.faces = torch.from_numpy(np.concatenate(parts))
@@ -87,19 +94,14 @@ class Stage:
         ``verts_m`` (B, V, 3) hand, forearm, object in the camera frame; ``intrinsics_px`` (B, 3, 3); ``materials``
         (B, *MATERIAL_SHAPE) sRGB; ``skin`` (B, hand's V, 3) sRGB, used where the model has no texture coordinates.
         """
+        fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
         scaled = intrinsics_px * torch.tensor([SUPERSAMPLING, SUPERSAMPLING, 1.0])[:, None]
-        fragments = rasterise(verts_m, self.faces, scaled, SUPERSAMPLING * IMAGE_SIZE_PX)
+        verts_px, depth_m = project(verts_m, scaled), verts_m[..., 2]
+        face_index = visible_faces(verts_px, depth_m, self.faces, (fine_px, fine_px), NEAR_M, cull=True)
         normals = self._normals(verts_m)
-        vertex = torch.cat([normals, openness(verts_m, normals)[..., None]], dim=2)
+        vertex = torch.cat([normals, self._openness(verts_m, normals), verts_px, depth_m[..., None]], dim=2)
         layers = [
-            self._one(
-                fragments.face_index[i],
-                fragments.barycentrics[i],
-                vertex[i],
-                materials[i],
-                light.of(i),
-                skin[i],
-            )
+            self._one(face_index[i], vertex[i], materials[i], light.of(i), skin[i])
             for i in range(len(verts_m))
         ]
         stacked = torch.stack(layers).view(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 5).numpy()
@@ -112,41 +114,93 @@ class Stage:
         grid[:, :, [0, -1]] = functional.normalize(grid[:, :, [0]] + grid[:, :, [-1]], dim=-1)
         return normals
 
+    def _openness(self, verts_m: Tensor, normals: Tensor) -> Tensor:
+        """(B, V, 1) of the hand's vertices between hand and object; forearm and object stand free."""
+        n_hand = self.n_hand_verts
+        blockers = torch.cat([verts_m[:, :n_hand], verts_m[:, self.object_first :]], dim=1)[:, ::_BLOCKERS]
+        free = verts_m.new_ones((*verts_m.shape[:2], 1))
+        free[:, :n_hand, 0] = openness(verts_m[:, :n_hand], normals[:, :n_hand], blockers)
+        return free
+
     def _one(
-        self,
-        face_index: Tensor,
-        barycentrics: Tensor,
-        vertex: Tensor,
-        materials: Tensor,
-        light: Light,
-        skin: Tensor,
+        self, face_index: Tensor, vertex: Tensor, materials: Tensor, light: Light, skin: Tensor
     ) -> Tensor:
-        """(S * S, 5) one image: colour, coverage, and coverage by the hand itself."""
-        pixel = (face_index.flatten() >= 0).nonzero()[:, 0]
+        """(S * S, 5) one image: colour, coverage, and coverage by the hand itself.
+
+        ``vertex`` (V, 7) is normal, openness, place on the fine screen, depth.
+        """
+        pixel, share = self._points(face_index, vertex[:, 6])
         face = face_index.flatten()[pixel]
-        weight = barycentrics.reshape(-1, 3)[pixel]
-        at_pixel = _mix(vertex, self.faces[face], weight)
-        column_row = (self.texels[face] * weight[..., None]).sum(dim=1)
-        albedo = _lookup(materials, column_row)
+        corners = self.faces[face]
+        weight = _barycentrics(pixel, [vertex[:, 4:].index_select(0, corner) for corner in corners.unbind(1)])
+        at_point = _mix(vertex[:, :4], corners, weight)
+        albedo = _lookup(materials, (self.texels[face] * weight[..., None]).sum(dim=1))
         is_hand = face < self.arm_face
         if not self.painted:
-            albedo[is_hand] = _mix(skin, self.faces[face[is_hand]], weight[is_hand])
-        colour = _lit(albedo, at_pixel[:, :3], at_pixel[:, 3:], face >= self.object_face, light)
+            albedo[is_hand] = _mix(skin, corners[is_hand], weight[is_hand])
+        colour = _lit(albedo, at_point[:, :3], at_point[:, 3:], face >= self.object_face, light)
         covered = torch.ones_like(colour[:, :1])
-        return _averaged(pixel, torch.cat([colour, covered, is_hand[:, None].float()], dim=1))
+        values = torch.cat([colour, covered, is_hand[:, None].float()], dim=1) * share[:, None]
+        total = torch.zeros((IMAGE_SIZE_PX**2, values.shape[1]))
+        return total.index_add_(0, _coarse(pixel), values)
+
+    def _points(self, face_index: Tensor, depth_m: Tensor) -> tuple[Tensor, Tensor]:
+        """The fine pixels to shade (N,), and the share of its coarse pixel that each stands for.
+
+        Inside a surface one of the four speaks for all; where surfaces meet, or end, each is shaded.
+        """
+        place = depth_m[self.faces].mean(dim=1)
+        place[self.arm_face : self.object_face] += _PARTS_M  # the parts never count as one surface
+        place[self.object_face :] -= _PARTS_M
+        depth = torch.cat([place, place.new_tensor([torch.inf])])[face_index]
+        quad = [depth[row::SUPERSAMPLING, column::SUPERSAMPLING] for row, column in _QUAD]
+        low, high = torch.minimum(quad[0], quad[1]), torch.maximum(quad[0], quad[1])
+        for part in quad[2:]:
+            low, high = torch.minimum(low, part), torch.maximum(high, part)
+        even = high - low < _STEP_M  # infinity less infinity is not
+        single = [~even & part.isfinite() for part in quad]
+        pixel = torch.cat(
+            [_fine(even, _QUAD[0]), *(_fine(*each) for each in zip(single, _QUAD, strict=True))]
+        )
+        share = torch.full((len(pixel),), 1 / len(_QUAD))
+        share[: int(even.sum())] = 1.0
+        return pixel, share
 
 
-def openness(verts_m: Tensor, normals: Tensor) -> Tensor:
+def openness(verts_m: Tensor, normals: Tensor, blockers_m: Tensor) -> Tensor:
     """(B, V) how much of the light from all around reaches each vertex, 0 to 1.
 
-    Every n-th vertex stands for a small disc that hides part of the sky: its solid angle times the cosine. The hidden
+    Each blocker (B, K, 3) is a small disc that hides part of the sky: its solid angle times the cosine. The hidden
     parts are added up, which counts overlapping discs twice; the exponential bounds that.
     """
-    blockers = verts_m[:, ::_BLOCKERS]
-    squared = torch.cdist(verts_m, blockers).square_().add_(_DISC_M2)
-    height = normals @ blockers.mT - (normals * verts_m).sum(-1, keepdim=True)
-    hidden = (height.clamp_(min=0) / squared.sqrt() / squared).sum(-1) * _DISC_M2
-    return torch.exp(-hidden)
+    height = torch.baddbmm(-(normals * verts_m).sum(-1, keepdim=True), normals, blockers_m.mT)
+    squared = torch.cdist(verts_m, blockers_m).square_().add_(_DISC_M2)
+    hidden = height.clamp_(min=0).div_(squared.pow_(1.5)).sum(-1)
+    return torch.exp(-_DISC_M2 * hidden)
+
+
+def _barycentrics(pixel: Tensor, corners: list[Tensor]) -> Tensor:
+    """(N, 3) perspective-correct weights of corners (N, 3: x, y, depth) at the centres of fine pixels."""
+    fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
+    centre = torch.stack([pixel % fine_px, pixel // fine_px], dim=1) + 0.5
+    (ax, ay), (bx, by), (cx, cy) = ((corner[:, :2] - centre).unbind(1) for corner in corners)
+    areas = torch.stack([bx * cy - cx * by, cx * ay - ax * cy, ax * by - bx * ay], dim=1)
+    weight = areas / torch.stack([corner[:, 2] for corner in corners], dim=1)
+    return weight / weight.sum(dim=1, keepdim=True)
+
+
+def _fine(wanted: Tensor, within: tuple[int, int]) -> Tensor:
+    """Flat indices of the fine pixels at (row, column) ``within`` the wanted pixels (S, S) bool of the image."""
+    pixel = wanted.flatten().nonzero()[:, 0]
+    row, column = pixel // IMAGE_SIZE_PX, pixel % IMAGE_SIZE_PX
+    fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
+    return (SUPERSAMPLING * row + within[0]) * fine_px + SUPERSAMPLING * column + within[1]
+
+
+def _coarse(pixel: Tensor) -> Tensor:
+    """The pixels of the image that fine pixels lie in."""
+    fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
+    return pixel // fine_px // SUPERSAMPLING * IMAGE_SIZE_PX + pixel % fine_px // SUPERSAMPLING
 
 
 def _mix(table: Tensor, corners: Tensor, weight: Tensor) -> Tensor:
@@ -189,14 +243,6 @@ def _lit(albedo: Tensor, normal: Tensor, open_share: Tensor, is_object: Tensor, 
     arriving = light.key_rgb * diffuse * shadow + light.ambient_rgb * sky * open_share
     linear = albedo.square() * arriving + highlight[:, None] * light.key_rgb * shadow
     return linear.clamp_(0, 1).sqrt_()
-
-
-def _averaged(pixel: Tensor, values: Tensor) -> Tensor:
-    """(S * S, C) sums of the fine pixels of each coarse one, over their number; background counts as 0."""
-    fine = SUPERSAMPLING * IMAGE_SIZE_PX
-    coarse = pixel // fine // SUPERSAMPLING * IMAGE_SIZE_PX + pixel % fine // SUPERSAMPLING
-    total = torch.zeros((IMAGE_SIZE_PX**2, values.shape[1]))
-    return total.index_add_(0, coarse, values).div_(SUPERSAMPLING**2)
 
 
 def _skin_texels(hand: HandModelData) -> np.ndarray:
