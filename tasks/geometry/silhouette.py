@@ -23,6 +23,8 @@ from tasks.geometry.visibility import FARTHEST_PX, FRAGMENTS_AT_ONCE, TINY, expa
 
 _STEP_PX = 1.0
 """How far behind an edge the mask is looked up to tell whether it ends there."""
+_FOLD_PX = 0.3
+"""How far inside the outline an edge may seem to lie, by its curvature, and still belong to it."""
 
 
 class _Segments(NamedTuple):
@@ -86,27 +88,24 @@ def _contours(verts_px: Tensor, depth_m: Tensor, faces: Tensor, near_m: float) -
 def _nearest_outline(segments: _Segments, mask: Tensor, radius_px: float) -> Tensor:
     """For each pixel the nearest outline segment within the radius, ``(B, H, W)`` int64, -1 for none.
 
-    From the background, whatever is nearest is the outline. From inside, folds of the surface may be nearer: only
-    segments that some background pixel has chosen count there, where the mask ends behind them.
+    From the background, whatever is nearest is the outline. From inside, folds of the surface may be nearer: what
+    counts there must lie on the outline as the background behind it sees it.
     """
-    everything = torch.arange(len(segments.image), device=mask.device)
-    outside = _nearest(segments, everything, ~mask, radius_px, must_end=False)
-    chosen = torch.zeros(len(segments.image) + 1, dtype=torch.bool, device=mask.device)
-    chosen[outside.flatten() + 1] = True
-    outline = chosen[1:].nonzero()[:, 0]
-    return torch.where(mask, _nearest(segments, outline, mask, radius_px, must_end=True), outside)
+    outside = _nearest(segments, ~mask, radius_px, None)
+    seen_from_outside = _feet(segments, outside)
+    return torch.where(mask, _nearest(segments, mask, radius_px, seen_from_outside), outside)
 
 
-def _nearest(segments: _Segments, among: Tensor, domain: Tensor, radius_px: float, must_end: bool) -> Tensor:
-    """For each pixel of ``domain`` the nearest of the segments ``among``, if asked where the domain ends, else -1."""
+def _nearest(segments: _Segments, domain: Tensor, radius_px: float, outline: Tensor | None) -> Tensor:
+    """For each pixel of ``domain`` the nearest segment, -1 for none; where given, only those on the ``outline``."""
     batch, height, width = domain.shape
-    first, count = _row_range(segments, among, height, radius_px)
+    first, count = _row_range(segments, height, radius_px)
     far = torch.iinfo(torch.int64).max
     nearest = torch.full((domain.numel(),), far, dtype=torch.int64, device=domain.device)
     for part in parts(count, FRAGMENTS_AT_ONCE // width):
-        entry, row = expand(count[part])
-        segment = among[part].index_select(0, entry)
-        row += first[part].index_select(0, entry)
+        segment, row = expand(count[part])
+        segment += part.start or 0
+        row += first.index_select(0, segment)
         segment, row, column = _pixels_near(segments, segment, row, width, radius_px)
         pixel = (segments.image.index_select(0, segment) * height + row) * width + column
         kept = domain.flatten().index_select(0, pixel).nonzero()[:, 0]
@@ -115,17 +114,46 @@ def _nearest(segments: _Segments, among: Tensor, domain: Tensor, radius_px: floa
         ends = segments.start.index_select(0, segment), segments.end.index_select(0, segment)
         foot, squared = _foot(point, *ends)
         near = squared <= radius_px**2
-        if must_end:
-            near &= _ends_behind(domain, segments.image[segment], point, foot, squared)
+        if outline is not None:
+            near &= _on_outline(outline, domain, segments.image.index_select(0, segment), point, foot)
         key = squared.float().view(torch.int32).long().bitwise_left_shift_(32) | segment
         nearest.scatter_reduce_(0, pixel[near], key[near], "amin")
     nearest = torch.where(nearest == far, -1, nearest.bitwise_and(0xFFFFFFFF))
     return nearest.view(batch, height, width)
 
 
-def _row_range(segments: _Segments, among: Tensor, height: int, radius_px: float) -> tuple[Tensor, Tensor]:
+def _feet(segments: _Segments, nearest: Tensor) -> Tensor:
+    """``(B, H, W, 2)``: the point of its nearest segment that each pixel sees; its own centre where there is none."""
+    _, height, width = nearest.shape
+    row, column = torch.arange(height, device=nearest.device), torch.arange(width, device=nearest.device)
+    centre = torch.stack(torch.meshgrid(column, row, indexing="xy"), dim=-1).to(segments.start.dtype) + 0.5
+    feet = centre.repeat(len(nearest), 1, 1, 1)
+    image, row, column = (nearest >= 0).nonzero(as_tuple=True)
+    segment = nearest[image, row, column]
+    feet[image, row, column], _ = _foot(centre[row, column], segments.start[segment], segments.end[segment])
+    return feet
+
+
+def _on_outline(outline: Tensor, mask: Tensor, image: Tensor, point: Tensor, foot: Tensor) -> Tensor:
+    """Whether the mask ends a step behind the foot point, and the pixel there sees the outline where the foot is."""
+    _, height, width = mask.shape
+    behind = foot + _STEP_PX * _unit(foot - point)
+    column, row = behind.floor().long().unbind(1)
+    column, row = column.clamp_(0, width - 1), row.clamp_(0, height - 1)
+    place = (image * height + row) * width + column
+    seen = outline.view(-1, 2).index_select(0, place)
+    inwards = _unit(seen - torch.stack([column, row], dim=1) - 0.5)
+    ends = ~mask.flatten().index_select(0, place)
+    return ends & (((foot - seen) * inwards).sum(1) <= _FOLD_PX)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp(min=TINY)
+
+
+def _row_range(segments: _Segments, height: int, radius_px: float) -> tuple[Tensor, Tensor]:
     """First row and number of rows, int32, whose pixel centres can be within the radius of each segment."""
-    start, end = segments.start[among, 1], segments.end[among, 1]
+    start, end = segments.start[:, 1], segments.end[:, 1]
     first = (torch.minimum(start, end) - radius_px - 0.5).ceil().clamp(0, height).int()
     past = ((torch.maximum(start, end) + radius_px - 0.5).floor() + 1).clamp(0, height).int()
     return first, past - first
@@ -144,16 +172,6 @@ def _pixels_near(
     past = ((torch.maximum(*x) + radius_px - 0.5).floor() + 1).clamp(0, width).int()
     owner, place = expand((past - left).clamp_(min=0))
     return segment.index_select(0, owner), row.index_select(0, owner), left.index_select(0, owner) + place
-
-
-def _ends_behind(domain: Tensor, image: Tensor, point: Tensor, foot: Tensor, squared: Tensor) -> Tensor:
-    """Whether the domain is left a step behind the foot point, as seen from the pixel."""
-    _, height, width = domain.shape
-    direction = (foot - point) / squared.sqrt().clamp(min=TINY)[:, None]
-    column, row = (foot + _STEP_PX * direction).floor().long().unbind(1)
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    place = (image * height + row.clamp(0, height - 1)) * width + column.clamp(0, width - 1)
-    return ~(domain.flatten().index_select(0, place) & inside)
 
 
 def _opacity(verts_px: Tensor, segments: _Segments, nearest: Tensor, mask: Tensor, sigma_px: float) -> Tensor:
