@@ -90,11 +90,17 @@ class Row:
             self._summaries[name] = summarise(tables, self.metrics[name]) if has else None
         return self._summaries[name]
 
+    @cached_property
+    def _spreads(self) -> dict[str, Spread]:
+        return {}
+
     def spread(self, name: str) -> Spread:
-        """The metric over the training seeds."""
-        return spread_over_seeds(
-            [point_value([record.per_sample], self.metrics[name]) for record in self.records]
-        )
+        """The metric over the training seeds, computed once."""
+        if name not in self._spreads:
+            metric = self.metrics[name]
+            values = [point_value([record.per_sample], metric) for record in self.records]
+            self._spreads[name] = spread_over_seeds(values)
+        return self._spreads[name]
 
     def why_absent(self, name: str) -> str:
         """Why the row lacks a metric, in the words of its record."""

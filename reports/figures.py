@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -188,33 +188,35 @@ def _forest_caption(board: Board) -> str:
 
 
 def _draw(board: Board, name: str, caption: str, make: Callable[[], Figure]) -> Drawing:
-    salt = f"{board.key}-{name}"
-    with _style("path", salt):
+    with _style(f"{board.key}-{name}"):
         figure, png = make(), io.BytesIO()
-        svg = _svg(figure, name)
         figure.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
-    with _style("none", salt):
-        themed = themed_svg(_svg(make(), name), caption)
+        figure.set_layout_engine("none")  # as laid out once
+        svg = _svg(figure, name, "path")
+        themed = themed_svg(_svg(figure, name, "none"), caption)
     return Drawing(name, caption, svg, themed, png.getvalue())
 
 
 @contextmanager
-def _style(fonttype: str, salt: str) -> Iterator[None]:
+def _style(salt: str) -> Iterator[None]:
     """Matplotlib's defaults with ours on top, whatever the user's own settings are."""
     import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
-        matplotlib.rcParams.update({"svg.fonttype": fonttype, "svg.hashsalt": salt})
+        matplotlib.rcParams.update({"svg.hashsalt": salt})
         yield
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Figure, name: str, fonttype: Literal["path", "none"]) -> str:
+    """The figure as SVG, its letters as outlines or as text."""
+    import matplotlib
+
     out = io.BytesIO()
-    figure.savefig(
-        out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Title": name}
-    )
+    with matplotlib.rc_context({"svg.fonttype": fonttype}):
+        metadata = {"Date": None, "Creator": None, "Title": name}
+        figure.savefig(out, format="svg", transparent=True, metadata=metadata)
     return out.getvalue().decode()
 
 
@@ -224,6 +226,7 @@ def themed_svg(svg: str, title: str) -> str:
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     used = set(re.findall(r"#([\w-]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
     head, rest = svg.split(">", 1)

@@ -41,7 +41,7 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
     columns += [Column("sees", "Sees also")] * any(row.flags for row in board.rows)
     columns += [Column("seeds", "Seeds", numeric=True), Column("n", "n", numeric=True)]
     columns += [metric_column(board.metrics[name]) for name in names]
-    columns += [Column("published", "Published, real data")] * any(quoted.values())
+    columns += [Column("published", "Published, real data", wide=True)] * any(quoted.values())
     rows = []
     for row in board.rows:
         cells = [Cell(row.title), Cell(row.setting)]
@@ -175,7 +175,7 @@ def published_tables(board: Board, published: Sequence[Mapping[str, Any]]) -> li
         entries = [entry for entry in relevant if entry["layout"] == layout]
         names = [name for name in board.metrics if any(entry["metric"] == name for entry in entries)]
         columns = [Column("method", "Method"), *(metric_column(board.metrics[name]) for name in names)]
-        columns.append(Column("source", "Source"))
+        columns.append(Column("source", "Source", wide=True))
         rows = [
             _published_row(method, entries, names, board)
             for method in _in_order(e["method"] for e in entries)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 FORMATS = ("html", "md", "tex", "csv")
+DRAWN_FORMATS = {"html", "tex"}
+"""The formats that figures belong to."""
 INDEX = "report.json"
 DRAWN_WITH = ("matplotlib", "pillow")
 RELATIVE_TOLERANCE = 1e-9
@@ -109,23 +111,26 @@ def _render(boards: Sequence[Board], published: Published, formats: Sequence[str
     from reports.site.page import render_page, view_board
     from reports.table import to_latex, to_markdown
 
-    drawings = [board_figures(board) for board in boards]
+    drawn = set(formats) & DRAWN_FORMATS
+    drawings = [board_figures(board) if drawn else [] for board in boards]
     csv_files = _csv_files(boards)
     files: dict[str, bytes] = {}
     if "md" in formats:
         parts = [to_markdown(table) for board in boards for table in _shown_tables(board, published)]
         files["leaderboard.md"] = "\n".join(["# Palmares report\n", *parts]).encode()
     if "tex" in formats:
-        head = "% Needs \\usepackage{booktabs}.\n"
+        head = "% Needs \\usepackage{booktabs,graphicx}.\n"
         parts = [to_latex(table) for board in boards for table in _shown_tables(board, published)]
         files["leaderboard.tex"] = "\n".join([head, *parts]).encode()
     if "csv" in formats:
         files |= {name: text.encode() for name, text in csv_files.items()}
     if "html" in formats:
-        views = [view_board(board, published, drawn) for board, drawn in zip(boards, drawings, strict=True)]
+        views = [
+            view_board(board, published, figures) for board, figures in zip(boards, drawings, strict=True)
+        ]
         files["index.html"] = render_page(views, csv_files).encode()
-    for board, drawn in zip(boards, drawings, strict=True):
-        for drawing in drawn:
+    for board, figures in zip(boards, drawings, strict=True):
+        for drawing in figures:
             files[f"figures/{board.key}-{drawing.name}.svg"] = drawing.svg.encode()
             files[f"figures/{board.key}-{drawing.name}.png"] = drawing.png
     return files

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,10 +20,15 @@ Mark = Literal["", "best", "tied", "better", "worse", "absent"]
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}", "↓": r"$\downarrow$", "↑": r"$\uparrow$",
-    "\N{MINUS SIGN}": "$-$", "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{EN DASH}": "--", "\N{EM DASH}": "---",
-    "±": r"$\pm$", "≈": r"$\approx$", "·": r"$\cdot$", "…": r"\ldots{}", "Δ": r"$\Delta$",
+    "|": r"\textbar{}", '"': "''", "[": "{[}", "]": "{]}", "↓": r"$\downarrow$", "↑": r"$\uparrow$",
+    "\N{MINUS SIGN}": "$-$", "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{EN DASH}": r"\textendash{}",
+    "\N{EM DASH}": r"\textemdash{}", "±": r"$\pm$", "≈": r"$\approx$", "·": r"$\cdot$", "…": r"\ldots{}",
+    "Δ": r"$\Delta$",
 }  # fmt: skip
+
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Scales a table that is wider than the page down to it, and no other."""
+WIDE = r"p{0.22\linewidth}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A heading: title, unit, and the arrow that points to better."""
+    """A heading: title, unit, and the arrow that points to better. A ``wide`` column holds sentences."""
 
     key: str
     title: str
@@ -63,6 +69,7 @@ class Column:
     arrow: str = ""
     numeric: bool = False
     note: str = ""
+    wide: bool = False
 
     @property
     def heading(self) -> str:
@@ -96,15 +103,16 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A ``table`` environment that needs the booktabs package only. Everything that is text is escaped."""
-    alignment = "".join("r" if column.numeric else "l" for column in table.columns)
-    head = " & ".join(latex_escape(column.heading) for column in table.columns)
+    """A ``table`` environment that needs the packages booktabs and graphicx. Everything that is text is escaped."""
+    alignment = "".join("r" if column.numeric else WIDE if column.wide else "l" for column in table.columns)
+    head = " & ".join(_latex_heading(column) for column in table.columns)
     body = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows]
     notes = [rf"\par\smallskip {{\footnotesize {latex_escape(note)}}}" for note in table.notes]
     lines = [
-        r"\begin{table}", r"\centering", r"\small", rf"\caption{{{latex_escape(table.title)}}}",
-        rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", rf"{head} \\", r"\midrule",
-        *body, r"\bottomrule", r"\end{tabular}", *notes, r"\end{table}",
+        r"\begin{table}", r"\centering", r"\small", r"\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{latex_escape(table.title)}}}",
+        FIT, rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", rf"{head} \\", r"\midrule",
+        *body, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -140,8 +148,12 @@ def to_text(table: Table, intervals: Sequence[str] = ()) -> str:
 
 
 def latex_escape(text: str) -> str:
-    """Text with every character that LaTeX reads as a command, and those its fonts lack, made safe."""
-    return "".join(LATEX.get(character, character) for character in text)
+    """Text with every character that LaTeX reads as a command, and those its fonts lack, made safe.
+
+    Two hyphens stay two hyphens instead of becoming a dash.
+    """
+    parts = re.split(r"(?<=-)(?=-)", text)
+    return "{}".join("".join(LATEX.get(character, character) for character in part) for part in parts)
 
 
 def _markdown_escape(text: str) -> str:
@@ -160,8 +172,20 @@ def _markdown_cell(cell: Cell) -> str:
 def _latex_cell(cell: Cell) -> str:
     text = latex_escape(cell.text)
     text = rf"\textbf{{{text}}}" if cell.mark == "best" and text else text
-    rest = " ".join(part for part in (cell.interval, cell.spread) if part)
-    return latex_escape(_tied(cell)) + text + (rf" {{\scriptsize {latex_escape(rest)}}}" if rest else "")
+    under = [rf"\scriptsize {latex_escape(part)}" for part in (cell.interval, cell.spread) if part]
+    return _stacked([latex_escape(_tied(cell)) + text, *under])
+
+
+def _latex_heading(column: Column) -> str:
+    unit = " ".join(part for part in (column.arrow, column.unit) if part)
+    return _stacked([latex_escape(part) for part in (column.title, unit) if part])
+
+
+def _stacked(lines: list[str]) -> str:
+    """Lines above each other, aligned to the right: a value over its interval keeps a table narrow."""
+    if len(lines) == 1:
+        return lines[0]
+    return r"\begin{tabular}[t]{@{}r@{}}" + r" \\ ".join(lines) + r"\end{tabular}"
 
 
 def _text_cell(cell: Cell, with_interval: bool) -> str:

@@ -96,7 +96,7 @@ def make_curves(steps: int = 40) -> pd.DataFrame:
 
 def make_record(root: Path, level: float = 10.0, without: tuple[str, ...] = (), **changes: Any) -> Path:
     header = make_header(**changes)
-    header["not_applicable"] = {name: "no texture head" for name in without}
+    header["not_applicable"] = dict.fromkeys(without, "no texture head")
     samples = make_samples(level, header["seed"], without)
     picture = Image.new("RGB", (32, 16), (200, 160, 130))
     predictions = {"joints_cam_m": np.zeros((N_SAMPLES, 21, 3), np.float32)}

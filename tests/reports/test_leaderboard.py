@@ -1,0 +1,145 @@
+"""What the tables say."""
+
+import csv
+import io
+
+import pytest
+
+from reports.boards import make_boards
+from reports.leaderboard import (
+    absent_table,
+    difference_table,
+    fixed,
+    leaderboard_table,
+    leaderboard_text,
+    metrics_table,
+    published_tables,
+    signed,
+)
+from reports.record import read_records
+from reports.statistics import paired_difference
+from reports.table import to_csv, to_markdown
+from tasks.registry import METRICS, PROTOCOLS, TASKS
+
+PUBLISHED = [
+    {"method": "AMVUR", "layout": "freihand", "metric": "pa_mpjpe_mm", "value": 6.2, "source": "Table 3"},
+    {"method": "METRO", "layout": "freihand", "metric": "pa_mpjpe_mm", "value": 0.1, "source": "Table 3"},
+    {"method": "AMVUR", "layout": "ho3d_v2", "metric": "pa_mpjpe_mm", "value": 8.3, "source": "Table 4"},
+    {"method": "AMVUR", "layout": "ho3d_v2", "metric": "unheard_of", "value": 1, "source": "Table 4"},
+]
+
+
+@pytest.fixture
+def board(records_root):
+    return make_boards(read_records(records_root), TASKS, METRICS)[0]
+
+
+def column(table, key):
+    index = [c.key for c in table.columns].index(key)
+    return [row[index] for row in table.rows]
+
+
+def test_headline_metrics_stand_in_the_tasks_order_the_best_row_first(board):
+    table = leaderboard_table(board)
+    shown = [c.key for c in table.columns if c.key in METRICS]
+    assert shown == [name for name in TASKS["single_hand"].headline if name in shown]
+    values = [cell.number.result.value for cell in column(table, "mpjpe_mm")]
+    assert values == sorted(values)
+    assert [cell.mark for cell in column(table, "mpjpe_mm")] == ["best", "", "", ""]
+
+
+def test_a_cell_shows_value_interval_and_apart_from_it_the_spread_over_seeds(board):
+    first, second, *_ = column(leaderboard_table(board), "mpjpe_mm")
+    records = board.rows[0].records
+    mean = sum(record.metrics["mpjpe_mm"]["value"] for record in records) / 3
+    assert first.text == f"{mean:.2f}"
+    assert first.spread.startswith("sd 0.")
+    assert second.spread == ""
+    assert first.number.cells == tuple(record.cell for record in records)
+    low, high = first.interval.strip("[]").split(", ")
+    assert float(low) < mean < float(high)
+
+
+def test_an_absent_metric_says_why_and_has_no_number(board):
+    cells = column(leaderboard_table(board), "psnr_db")
+    assert [(cell.text, cell.note) for cell in cells[1::2]] == [("n/a", "no texture head")] * 2
+    reasons = absent_table(board)
+    assert {(row[0].text, row[2].text) for row in reasons.rows} == {
+        ("MANO regressor (tiny)", "no texture head"),
+        ("Mean hand (tiny)", "no texture head"),
+    }
+
+
+def test_protocol_and_synthetic_label_stand_under_and_on_the_table(board):
+    table, protocol = leaderboard_table(board), PROTOCOLS["freihand"]
+    assert "synthetic data" in table.title
+    assert any(note == f"Protocol {protocol.label}: {protocol.text}" for note in table.notes)
+    assert any("synthetic" in note for note in table.notes)
+
+
+def test_differences_are_paired_and_coloured_by_their_verdict(board):
+    table = difference_table(board)
+    weak, mean_hand = column(table, "mpjpe_mm")[1:]
+    rows = {row.label: [record.per_sample for record in row.records] for row in board.rows}
+    expected = paired_difference(rows["Mean hand (tiny)"], rows["MANO regressor (tiny)"], METRICS["mpjpe_mm"])
+    assert mean_hand.number.result == expected
+    assert (weak.mark, mean_hand.mark) == ("worse", "worse")
+    assert mean_hand.text == f"+{expected.value:.2f}"
+    assert "MANO regressor (tiny) is better; 48 shared samples in 16 clusters" in mean_hand.note
+    assert "psnr_db" not in [c.key for c in table.columns]
+
+
+def test_no_reference_no_difference_table(tmp_path, fabricate):
+    fabricate(tmp_path, method="amvur")
+    (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
+    assert difference_table(board) is None
+
+
+def test_published_numbers_stand_apart_and_are_never_ranked(board):
+    table = leaderboard_table(board, PUBLISHED)
+    assert [cell.text for cell in column(table, "published")] == ["PA-MPJPE 6.2", "", "PA-MPJPE 6.2", ""]
+    assert all(cell.number is None for cell in column(table, "published"))
+    assert not any("METRO" in cell.text for row in table.rows for cell in row)
+    assert column(table, "pa_mpjpe_mm")[0].mark == "best"
+    freihand, ho3d = published_tables(board, PUBLISHED)
+    assert [row[0].text for row in freihand.rows] == ["AMVUR", "METRO"]
+    assert all(cell.mark == "" for row in freihand.rows for cell in row)
+    assert freihand.rows[0][-1].text == "Table 3"
+    assert ho3d.title.endswith("published on ho3d_v2, real data")
+    assert "unheard_of" not in to_markdown(ho3d)
+
+
+def test_the_long_table_holds_every_metric_of_every_row_once(board):
+    rows = list(csv.DictReader(io.StringIO(to_csv(metrics_table(board)))))
+    keys = [(row["method"], row["setting"], row["metric"]) for row in rows]
+    assert len(keys) == len(set(keys))
+    amvur = next(row for row in rows if row["metric"] == "mpjpe_mm")
+    assert float(amvur["value"]) == pytest.approx(board.rows[0].summary("mpjpe_mm").value, rel=1e-9)
+    assert (amvur["seeds"], amvur["synthetic"], amvur["value_n"]) == ("0 1 2", "true", "48")
+
+
+def test_the_terminal_sees_leaderboard_protocol_and_paired_difference(board):
+    text = leaderboard_text([board])
+    assert "synthetic data" in text.splitlines()[0]
+    assert f"Protocol {PROTOCOLS['freihand'].label}" in text
+    assert "AMVUR (tiny) minus MANO regressor (tiny): " in text
+    assert max(map(len, text.splitlines())) <= 160
+
+
+def test_without_records_the_terminal_is_told_what_to_do():
+    assert "palmares run" in leaderboard_text([])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.005, "1.00"), (-0.001, "0.00"), (-1.5, "\N{MINUS SIGN}1.50"), (float("nan"), "undefined")],
+)
+def test_numbers_have_fixed_decimals_and_no_negative_zero(value, text):
+    assert fixed(value, 2) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.5, "+1.5"), (-1.5, "\N{MINUS SIGN}1.5"), (0.0, "0.0"), (float("nan"), "undefined")]
+)
+def test_differences_carry_their_sign(value, text):
+    assert signed(value, 1) == text
