@@ -56,8 +56,7 @@ def screen_verts(verts_cam_m: Tensor, intrinsics_px: Tensor, size: tuple[int, in
     height, width = size
     u, v = project(verts_cam_m, intrinsics_px).unbind(-1)
     half = min(height, width) / 2
-    screen = torch.stack([(width / 2 - u) / half, (height / 2 - v) / half, verts_cam_m[..., 2]], dim=-1)
-    return torch.where(screen.isfinite(), screen, 0.0)
+    return torch.stack([(width / 2 - u) / half, (height / 2 - v) / half, verts_cam_m[..., 2]], dim=-1)
 
 
 def drawn_faces(screen: Tensor, faces: Tensor, near_m: float) -> Tensor:

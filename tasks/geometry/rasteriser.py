@@ -67,6 +67,7 @@ def rasterise(
         raise unknown_name("rasteriser backend", backend, BACKENDS)
     height_width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     faces = faces.to(verts_cam_m.device)
+    verts_cam_m = drawable(verts_cam_m, near_m)
     if backend == "pytorch3d":
         from tasks.geometry.pytorch3d_backend import rasterise_pytorch3d
 
@@ -74,6 +75,15 @@ def rasterise(
     verts_px, depth_m = project(verts_cam_m, intrinsics_px), verts_cam_m[..., 2]
     face_index = visible_faces(verts_px, depth_m, faces, height_width, near_m, cull_backfaces)
     return _fragments(verts_px, depth_m, faces, face_index)
+
+
+def drawable(verts_cam_m: Tensor, near_m: float) -> Tensor:
+    """Vertices ``(B, V, 3)``; those that cannot be projected become (0, 0, -1), which is not drawn and has no gradient.
+
+    Otherwise a single vertex at depth zero or NaN would turn the gradients of the whole network into NaN.
+    """
+    good = verts_cam_m.isfinite().all(-1) & (verts_cam_m[..., 2] > near_m)
+    return torch.where(good[..., None], verts_cam_m, verts_cam_m.new_tensor([0.0, 0.0, -1.0]))
 
 
 def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:

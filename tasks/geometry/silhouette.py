@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tasks.geometry.cameras import crop_intrinsics, project
 from tasks.geometry.mesh import edge_faces
-from tasks.geometry.rasteriser import NEAR_M
+from tasks.geometry.rasteriser import NEAR_M, drawable
 from tasks.geometry.visibility import FARTHEST_PX, FRAGMENTS_AT_ONCE, TINY, expand, parts, visible_faces
 
 _STEP_PX = 1.0
@@ -51,6 +51,7 @@ def soft_silhouette(
     gradient. Arguments as for ``rasterise``. Raises RequestError when an edge of the mesh has more than two faces.
     """
     height, width = (size, size) if isinstance(size, int) else size
+    verts_cam_m, faces = drawable(verts_cam_m, near_m), faces.to(verts_cam_m.device)
     margin = int(radius_px + _STEP_PX) + 1
     verts_px = project(verts_cam_m, crop_intrinsics(intrinsics_px, -margin, -margin))
     depth_m, padded = verts_cam_m[..., 2], (height + 2 * margin, width + 2 * margin)
@@ -70,7 +71,8 @@ def _topology(faces: bytes) -> tuple[np.ndarray, np.ndarray]:
 def _contours(verts_px: Tensor, depth_m: Tensor, faces: Tensor, near_m: float) -> _Segments:
     """The edges between a face that looks at the camera and none, or one that looks away."""
     edges, owners = (
-        torch.as_tensor(array, device=faces.device) for array in _topology(faces.cpu().numpy().tobytes())
+        torch.as_tensor(array, device=faces.device)
+        for array in _topology(faces.cpu().long().numpy().tobytes())
     )
     x, y = verts_px.unbind(-1)
     good = (depth_m > near_m) & (verts_px.abs() < FARTHEST_PX).all(-1)

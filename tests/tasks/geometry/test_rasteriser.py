@@ -315,7 +315,7 @@ def test_faces_with_a_vertex_before_the_near_plane_or_not_finite_are_not_drawn(d
     fragments = rasterise(verts, torch.tensor([[0, 1, 2], [0, 2, 3]]), k, size)
     assert set(fragments.face_index.unique().tolist()) == {-1, 1}
     fragments.depth_m[fragments.mask].sum().backward()
-    assert verts.grad[0, [0, 2, 3]].isfinite().all()
+    assert verts.grad.isfinite().all()
 
 
 @pytest.mark.parametrize(

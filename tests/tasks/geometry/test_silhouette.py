@@ -148,7 +148,7 @@ def test_vertices_that_are_not_finite_do_no_harm():
     assert alpha.isfinite().all()
     assert alpha.max() == 1
     alpha.sum().backward()
-    assert verts.grad[0, torch.arange(verts.shape[1]) != 3].isfinite().all()
+    assert verts.grad.isfinite().all()
 
 
 def test_a_batch_equals_its_singles(bumpy, intrinsics_px):
