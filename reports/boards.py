@@ -224,8 +224,12 @@ def sort_key(row: Row, metric: Metric) -> tuple[float, str, str]:
 
 
 def _ranked(rows: list[Row], task: TaskSpec, metrics: Mapping[str, Metric]) -> list[Row]:
+    """Rows that saw the same stay together, best first; the group with the best row comes first."""
     name = next((name for name in task.headline if any(row.summary(name) for row in rows)), task.headline[0])
-    return sorted(rows, key=lambda row: (row.flags, sort_key(row, metrics[name])))
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: sort_key(row, metrics[name])):
+        groups[row.flags].append(row)
+    return [row for group in groups.values() for row in group]
 
 
 def _setting_key(header: Mapping[str, Any]) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,8 @@ PALETTE = ("#3b76c4", "#d9743a", "#3f9a6b", "#b0549c", "#b08d2e", "#6f6bd1", "#c
 INK, GRID = "#23272f", "#c9ced6"
 THEME = {INK: "currentColor", GRID: "var(--rule)"}
 MAX_POINTS = 120
+MAX_CURVES = 6
+PX_PER_PT = 1.3
 STYLE: Any = {
     "axes.edgecolor": GRID, "axes.labelcolor": INK, "axes.spines.right": False, "axes.spines.top": False,
     "axes.titlelocation": "left", "axes.titlesize": 9.5, "axes.titlecolor": INK, "axes.labelsize": 9,
@@ -68,7 +71,7 @@ def board_figures(board: Board) -> list[Drawing]:
     trained = [row for row in board.rows if len(row.records[0].curves)]
     if trained:
         caption = (
-            f"Training losses of the first seed, on a logarithmic axis; at most {MAX_POINTS} means per curve."
+            f"Total loss of the first seed by step; a curve is at most {MAX_POINTS} means of neighbours."
         )
         drawings.append(_draw(board, "training", caption, lambda: training_curves(trained)))
     return drawings
@@ -92,7 +95,7 @@ def forest(board: Board, rows: Sequence[Row]) -> Figure:
         if len(row.records) > 1:
             seeds = [record.metrics[metric.name]["value"] for record in row.records]
             axes.plot(seeds, [place + 0.26] * len(seeds), "o", color=colour, fillstyle="none", markersize=4)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_yticks(range(len(rows)), [_wrapped(row.label, 30) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(" ".join(filter(None, (metric.title, ARROWS[metric.direction], metric.unit))))
     axes.grid(axis="x")
@@ -113,7 +116,7 @@ def error_distribution(board: Board, rows: Sequence[Row]) -> Figure:
     for row in rows:
         values = sample_values(row, metric.sample_columns)
         share = np.arange(1, len(values) + 1) / len(values)
-        axes.step(values, share, where="post", color=colour_of(board, row), label=row.label)
+        axes.step(values, share, where="post", color=colour_of(board, row), label=_wrapped(row.label, 44))
         right = max(right, float(np.percentile(values, 99)))
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), right)
     axes.set_ylim(0, 1)
@@ -125,7 +128,7 @@ def error_distribution(board: Board, rows: Sequence[Row]) -> Figure:
 
 
 def training_curves(rows: Sequence[Row]) -> Figure:
-    """A panel per row: every loss of its first seed by step."""
+    """A panel per row: the total loss of its first seed by step, in training and validation."""
     from matplotlib.figure import Figure
 
     across = min(3, len(rows))
@@ -154,23 +157,39 @@ def colour_of(board: Board, row: Row) -> str:
 
 def _panel(axes: Axes, row: Row) -> None:
     curves = row.records[0].curves
-    names = sorted(set(curves["name"]), key=lambda name: (not str(name).endswith("total"), name))
-    for i, name in enumerate(names):
+    values: list[np.ndarray] = []
+    for i, name in enumerate(shown_curves(curves["name"])):
         curve = curves[curves["name"] == name].sort_values("step", kind="stable")
-        steps, values = _binned(curve["step"].to_numpy(np.float64), curve["value"].to_numpy(np.float64))
-        axes.plot(
-            steps,
-            values,
-            color=PALETTE[i % len(PALETTE)],
-            linewidth=1.4,
-            label=str(name).removeprefix("train/"),
-        )
-    axes.set_title(row.label)
+        steps, means = _binned(curve["step"].to_numpy(np.float64), curve["value"].to_numpy(np.float64))
+        dashed = "--" if name.startswith("val/") else "-"
+        axes.plot(steps, means, dashed, color=PALETTE[i % len(PALETTE)], linewidth=1.4, label=name)
+        values.append(means[np.isfinite(means)])
+    axes.set_title(_wrapped(row.label, 44))
     axes.set_xlabel("step")
-    if (curves["value"].dropna() > 0).all():
-        axes.set_yscale("log")
+    _scale(axes, np.concatenate(values))
     axes.grid()
-    axes.legend(fontsize=7, handlelength=1.2, labelspacing=0.25)
+    axes.legend(loc="upper right")
+
+
+def shown_curves(names: Iterable[str]) -> list[str]:
+    """The totals, of training and validation; without any, the first few curves by name."""
+    unique = sorted(set(map(str, names)))
+    totals = [name for name in unique if name.rpartition("/")[2] == "total"]
+    return totals or unique[:MAX_CURVES]
+
+
+def _scale(axes: Axes, values: np.ndarray) -> None:
+    """Logarithmic where all values allow it; else linear, without the first steps' outliers."""
+    if len(values) and (values > 0).all():
+        axes.set_yscale("log")
+    elif len(values):
+        low, high = values.min(), np.percentile(values, 97)
+        margin = 0.06 * (high - low) or 1.0
+        axes.set_ylim(low - margin, high + margin)
+
+
+def _wrapped(label: str, width: int) -> str:
+    return textwrap.fill(label, width)
 
 
 def _binned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -230,5 +249,7 @@ def themed_svg(svg: str, title: str) -> str:
     used = set(re.findall(r"#([\w-]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
     head, rest = svg.split(">", 1)
+    width_pt = re.search(r' width="([\d.]+)pt"', head)
+    limit = f"{PX_PER_PT * float(width_pt[1]):.0f}px" if width_pt else "100%"
     head = re.sub(r' (width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{html.escape(title)}">{rest}'
+    return f'{head} role="img" aria-label="{html.escape(title)}" style="max-width: {limit}">{rest}'

@@ -21,7 +21,7 @@ HOW_TO_READ = (
     f"Means over test samples, each counted once (frame-weighted), with {CONFIDENCE:.0%} intervals in brackets: "
     f"percentiles of {RESAMPLES} bootstrap resamples of whole clusters (t interval below {FEW_CLUSTERS} clusters). "
     "The interval says nothing about training; the sd over training seeds stands apart from it. "
-    "Best of the rows that saw the same: bold; ≈: its paired difference to the best may be zero."
+    "Best of the rows that saw the same at test time: bold; ≈: the paired difference to the best may be zero."
 )
 DIFFERENCES = (
     f"Row minus reference on the test samples that both have, with the {CONFIDENCE:.0%} interval of the paired "
@@ -38,14 +38,15 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
     names = [name for name in board.task.headline if any(row.summary(name) for row in board.rows)]
     quoted = {row: published_text(row, board, published) for row in board.rows}
     columns = [Column("method", "Method"), Column("setting", "Setting")]
-    columns += [Column("sees", "Sees also")] * any(row.flags for row in board.rows)
+    differ = len({row.flags for row in board.rows}) > 1
+    columns += [Column("sees", "Also sees")] * differ
     columns += [Column("seeds", "Seeds", numeric=True), Column("n", "n", numeric=True)]
     columns += [metric_column(board.metrics[name]) for name in names]
     columns += [Column("published", "Published, real data", wide=True)] * any(quoted.values())
     rows = []
     for row in board.rows:
         cells = [Cell(row.title), Cell(row.setting)]
-        cells += [Cell(", ".join(row.flags))] * any(other.flags for other in board.rows)
+        cells += [Cell(", ".join(row.flags))] * differ
         cells += [
             Cell(str(len(row.seeds)), note=f"seeds {', '.join(map(str, row.seeds))}"),
             _n_cell(row, board),
@@ -176,10 +177,7 @@ def published_tables(board: Board, published: Sequence[Mapping[str, Any]]) -> li
         names = [name for name in board.metrics if any(entry["metric"] == name for entry in entries)]
         columns = [Column("method", "Method"), *(metric_column(board.metrics[name]) for name in names)]
         columns.append(Column("source", "Source", wide=True))
-        rows = [
-            _published_row(method, entries, names, board)
-            for method in _in_order(e["method"] for e in entries)
-        ]
+        rows = [_published_row(method, entries, names) for method in _in_order(e["method"] for e in entries)]
         title = f"{board.task.name}: published on {layout}, real data"
         tables.append(Table(f"published-{layout}", title, tuple(columns), tuple(rows)))
     return tables
@@ -339,15 +337,23 @@ def _plain(value: float) -> str:
 
 
 def _published_row(
-    method: str, entries: Sequence[Mapping[str, Any]], names: Sequence[str], board: Board
+    method: str, entries: Sequence[Mapping[str, Any]], names: Sequence[str]
 ) -> tuple[Cell, ...]:
     mine = {entry["metric"]: entry for entry in entries if entry["method"] == method}
-    cells = [
-        Cell(f"{mine[name]['value']:g}", note=str(mine[name]["source"])) if name in mine else Cell("")
-        for name in names
-    ]
+    cells = []
+    for name in names:
+        digits = max(_decimals(entry["value"]) for entry in entries if entry["metric"] == name)
+        shown = name in mine
+        cells.append(
+            Cell(fixed(mine[name]["value"], digits), note=str(mine[name]["source"])) if shown else Cell("")
+        )
     sources = _in_order(str(entry["source"]) for entry in mine.values())
     return (Cell(method), *cells, Cell("; ".join(sources)))
+
+
+def _decimals(value: float) -> int:
+    """How many decimals a published number was printed with, as far as the number still tells."""
+    return len(f"{value:g}".partition(".")[2])
 
 
 def _in_order(items: Any) -> list[str]:
@@ -356,8 +362,7 @@ def _in_order(items: Any) -> list[str]:
 
 def _board_text(board: Board) -> str:
     table = leaderboard_table(board)
-    dropped = {"sees", "published"}
-    kept = [i for i, column in enumerate(table.columns) if column.key not in dropped]
+    kept = [i for i, column in enumerate(table.columns) if column.key != "published"]
     columns = tuple(table.columns[i] for i in kept)
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     shown = to_text(Table(table.key, table.title, columns, rows), intervals=(board.ranking_metric,))

@@ -106,7 +106,7 @@ def to_latex(table: Table) -> str:
     """A ``table`` environment that needs the packages booktabs and graphicx. Everything that is text is escaped."""
     alignment = "".join("r" if column.numeric else WIDE if column.wide else "l" for column in table.columns)
     head = " & ".join(_latex_heading(column) for column in table.columns)
-    body = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows]
+    body = [" & ".join(_latex_cell(cell) for cell in row) + r" \\ \addlinespace" for row in table.rows]
     notes = [rf"\par\smallskip {{\footnotesize {latex_escape(note)}}}" for note in table.notes]
     lines = [
         r"\begin{table}", r"\centering", r"\small", r"\setlength{\tabcolsep}{4pt}",

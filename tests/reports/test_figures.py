@@ -15,9 +15,10 @@ from reports.figures import (
     error_distribution,
     forest,
     sample_values,
+    shown_curves,
     training_curves,
 )
-from reports.record import read_records
+from reports.record import read_records, write_record
 from tasks.registry import METRICS, TASKS
 
 
@@ -63,7 +64,7 @@ def test_the_forest_shows_each_rows_interval_and_seeds(board):
     assert list(lines[1].get_xdata()) == [summary.value]
     assert len(lines[2].get_xdata()) == 3
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert labels == [row.label for row in board.rows]
+    assert [" ".join(label.split()) for label in labels] == [row.label for row in board.rows]
 
 
 def test_the_error_distribution_rises_from_zero_to_one(board):
@@ -83,19 +84,33 @@ def test_per_sample_values_are_the_mean_over_seeds_without_holes(board):
     np.testing.assert_allclose(values, np.sort(expected))
 
 
-def test_long_curves_are_binned_and_losses_are_labelled(tmp_path, header, samples, curves):
-    from reports.record import write_record
-
+def test_long_curves_are_binned_and_only_totals_are_shown(tmp_path, header, samples, curves):
     write_record(tmp_path, header(), samples(), {}, curves(5000))
     (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
     (axes,) = training_curves(board.rows).axes
-    assert [line.get_label() for line in axes.get_lines()] == ["total", "kl"]
+    assert [line.get_label() for line in axes.get_lines()] == ["total"]
     assert all(len(line.get_xdata()) == MAX_POINTS for line in axes.get_lines())
 
 
-def test_a_method_that_was_not_trained_has_no_training_figure(tmp_path, header, samples):
-    from reports.record import write_record
+def test_totals_of_training_and_validation_are_shown_or_else_the_first_curves():
+    assert shown_curves(["val/total", "train/total", "train/kl", "total_of_all"]) == [
+        "train/total",
+        "val/total",
+    ]
+    assert shown_curves([f"loss{i}" for i in range(9)]) == [f"loss{i}" for i in range(6)]
 
+
+def test_losses_that_turn_negative_are_drawn_on_a_linear_axis(tmp_path, header, samples, curves):
+    table = curves(200)
+    table["value"] = table["value"] * 100 - 1
+    write_record(tmp_path, header(), samples(), {}, table)
+    (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
+    (axes,) = training_curves(board.rows).axes
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim()[1] < 150
+
+
+def test_a_method_that_was_not_trained_has_no_training_figure(tmp_path, header, samples):
     write_record(tmp_path, header(), samples(), {})
     (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
     assert [drawing.name for drawing in board_figures(board)] == ["forest", "errors"]

@@ -10,6 +10,7 @@ from reports.leaderboard import (
     absent_table,
     difference_table,
     fixed,
+    lead_sentence,
     leaderboard_table,
     leaderboard_text,
     metrics_table,
@@ -25,6 +26,7 @@ PUBLISHED = [
     {"method": "AMVUR", "layout": "freihand", "metric": "pa_mpjpe_mm", "value": 6.2, "source": "Table 3"},
     {"method": "METRO", "layout": "freihand", "metric": "pa_mpjpe_mm", "value": 0.1, "source": "Table 3"},
     {"method": "AMVUR", "layout": "ho3d_v2", "metric": "pa_mpjpe_mm", "value": 8.3, "source": "Table 4"},
+    {"method": "METRO", "layout": "ho3d_v2", "metric": "pa_mpjpe_mm", "value": 10, "source": "Table 4"},
     {"method": "AMVUR", "layout": "ho3d_v2", "metric": "unheard_of", "value": 1, "source": "Table 4"},
 ]
 
@@ -106,6 +108,7 @@ def test_published_numbers_stand_apart_and_are_never_ranked(board):
     assert all(cell.mark == "" for row in freihand.rows for cell in row)
     assert freihand.rows[0][-1].text == "Table 3"
     assert ho3d.title.endswith("published on ho3d_v2, real data")
+    assert [row[1].text for row in ho3d.rows] == ["8.3", "10.0"]
     assert "unheard_of" not in to_markdown(ho3d)
 
 
@@ -124,6 +127,13 @@ def test_the_terminal_sees_leaderboard_protocol_and_paired_difference(board):
     assert f"Protocol {PROTOCOLS['freihand'].label}" in text
     assert "AMVUR (tiny) minus MANO regressor (tiny): " in text
     assert max(map(len, text.splitlines())) <= 160
+
+
+def test_the_page_begins_with_who_leads_and_by_how_much(board):
+    lead = lead_sentence(board)
+    best, reference = board.rows[0].summary("mpjpe_mm"), board.rows[1].label
+    assert lead.startswith(f"AMVUR (tiny) has the lowest MPJPE: {best.value:.2f} mm [")
+    assert f"AMVUR (tiny) minus {reference}: " in lead
 
 
 def test_without_records_the_terminal_is_told_what_to_do():

@@ -104,7 +104,7 @@ def test_latex_tables_stay_tables_whatever_the_names(text):
         Table("t", text, (Column("a", text), Column("b", "B")), ((Cell(text), Cell(text)),), (text,))
     )
     body = latex.split(r"\midrule")[1].split(r"\bottomrule")[0].strip()
-    assert body.endswith(r"\\")
+    assert body.endswith(r"\\ \addlinespace")
     assert len(re.findall(r"(?<!\\)&", body)) == 1
     assert "%" not in latex.replace(r"\%", "").replace("{!}{%\n", "")
     assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
