@@ -29,8 +29,11 @@ def background(rng: np.random.Generator, split: SplitName, scene_of: SceneOf) ->
     crop = picture[top : top + IMAGE_SIZE_PX, left : left + IMAGE_SIZE_PX]
     crop = np.rot90(crop, int(rng.integers(4)))[:, :: int(rng.choice([-1, 1]))]
     channels = rng.permutation(3) if rng.random() < 0.5 else np.arange(3)
-    gain = rng.uniform(0.55, 1.15) * rng.uniform(0.85, 1.15, 3).astype(np.float32)
-    return np.clip(crop[..., channels] * gain.astype(np.float32), 0, 255)
+    gain = (rng.uniform(0.55, 1.15) * rng.uniform(0.85, 1.15, 3)).astype(np.float32)
+    mixed = np.empty((IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3), np.float32)
+    for target, source in enumerate(channels):
+        np.multiply(crop[..., source], gain[target], out=mixed[..., target])
+    return np.minimum(mixed, 255, out=mixed)
 
 
 def green_screen(rng: np.random.Generator) -> np.ndarray:

@@ -18,6 +18,8 @@ NOISE_SD = (0.8, 4.0)
 BLUR_SHARE, BLUR_PX = 0.45, (0.1, 0.6)
 HARMONY = 0.4
 """Exponent that pulls the hand's mean colour towards the background's."""
+TINT_SD = (6.0, 3.0, 6.0)
+"""Grey levels of the cast of automatic colours."""
 _NOISE_PX = 512
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -48,7 +50,9 @@ def evaluation_frame(
 
 def over(hand: np.ndarray, cover: np.ndarray, behind: np.ndarray) -> np.ndarray:
     """A premultiplied foreground before a background."""
-    return hand + behind * (1 - cover)
+    picture = behind * (1 - cover)
+    picture += hand
+    return picture
 
 
 def camera(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -58,7 +62,10 @@ def camera(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         image = np.asarray(sharp.filter(ImageFilter.BoxBlur(rng.uniform(*BLUR_PX))), np.float32)
     top, left = rng.integers(0, _NOISE_PX - IMAGE_SIZE_PX, 2)
     noise = _noise()[top : top + IMAGE_SIZE_PX, left : left + IMAGE_SIZE_PX]
-    return np.clip(image + np.float32(rng.uniform(*NOISE_SD)) * noise + 0.5, 0, 255).astype(np.uint8)
+    noisy = noise * np.float32(rng.uniform(*NOISE_SD))
+    noisy += image
+    noisy += 0.5  # the cast to bytes rounds down
+    return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
@@ -75,22 +82,19 @@ def _spilled(rng: np.random.Generator, hand: np.ndarray, cover: np.ndarray) -> n
 
 def _harmonised(hand: np.ndarray, cover: np.ndarray, behind: np.ndarray) -> np.ndarray:
     """The hand under the light that the background suggests."""
-    mean = hand.sum(axis=(0, 1)) / cover.sum()
-    gain = ((behind.mean(axis=(0, 1)) + 40) / (mean + 40)) ** HARMONY
+    some = (slice(None, None, 4), slice(None, None, 4))
+    mean = hand[some].sum(axis=(0, 1)) / cover[some].sum()
+    gain = ((behind[some].mean(axis=(0, 1)) + 40) / (mean + 40)) ** HARMONY
     return np.minimum(hand * np.clip(gain, 0.5, 1.4).astype(np.float32), 255 * cover)
 
 
 def _recoloured(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Grey values kept, colours washed over edges and pulled towards one hue, as automatic colouring does."""
-    grey = image @ _GREY
-    washed = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).filter(
-        ImageFilter.BoxBlur(rng.uniform(2, 7))
-    )
-    colour = np.asarray(washed, np.float32)
-    colour -= (colour @ _GREY)[..., None]
-    tint = rng.normal(0, 1, 3).astype(np.float32) * [6, 3, 6]
-    return (
-        grey[..., None]
-        + np.float32(rng.uniform(0.45, 0.95)) * colour
-        + (tint - tint @ _GREY).astype(np.float32)
-    )
+    sharp = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
+    washed = np.asarray(sharp.filter(ImageFilter.BoxBlur(rng.uniform(2, 7))), np.float32)
+    strength = np.float32(rng.uniform(0.45, 0.95))
+    tint = (rng.normal(0, 1, 3) * TINT_SD).astype(np.float32)
+    colour = washed * strength
+    colour += tint - tint @ _GREY
+    colour += (image @ _GREY - strength * (washed @ _GREY))[..., None]
+    return colour

@@ -10,7 +10,7 @@ from tasks.layouts.freihand.files import SplitName
 from tasks.synthesis.arm import N_RINGS, Arm
 from tasks.synthesis.bank import Bank
 from tasks.synthesis.patterns import smooth_noise, surface
-from tasks.synthesis.posing import Posed
+from tasks.synthesis.posing import Draw, Posed
 from tasks.synthesis.shading import MATERIAL_SHAPE, SKIN_TEXELS, SURFACE_TEXELS, Light, Picture, Stage
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import skin_colours, subject_of
@@ -38,7 +38,7 @@ def render(stage: Stage, hand: HandModel, posed: Posed, bank: Bank, split: Split
     streams = [stream(seed, split, first + i, "material") for i in range(count)]
     around = _wrist_colours(stage, hand, skins)
     materials = np.stack(
-        [_material(streams[i], skins.pictures[i], around[i], posed.draws[i].arm) for i in range(count)]
+        [_material(streams[i], skins.pictures[i], around[i], posed.draws[i]) for i in range(count)]
     )
     return stage.shade(
         torch.from_numpy(posed.verts_m),
@@ -70,12 +70,13 @@ def _wrist_colours(stage: Stage, hand: HandModel, skins: Skins) -> np.ndarray:
     return np.stack([picture[at[0], at[1]] for picture in skins.pictures])
 
 
-def _material(rng: np.random.Generator, skin: np.ndarray, wrist: np.ndarray, arm: Arm) -> np.ndarray:
+def _material(rng: np.random.Generator, skin: np.ndarray, wrist: np.ndarray, draw: Draw) -> np.ndarray:
     """MATERIAL_SHAPE float32 sRGB: skin, object above forearm."""
-    picture = np.empty(MATERIAL_SHAPE, np.float32)
+    picture = np.zeros(MATERIAL_SHAPE, np.float32)
     picture[:, :SKIN_TEXELS] = skin
-    picture[:SURFACE_TEXELS, SKIN_TEXELS:] = surface(rng, SURFACE_TEXELS)
-    picture[SURFACE_TEXELS:, SKIN_TEXELS:] = _forearm(rng, wrist, arm)
+    picture[SURFACE_TEXELS:, SKIN_TEXELS:] = _forearm(rng, wrist, draw.arm)
+    if draw.thing:
+        picture[:SURFACE_TEXELS, SKIN_TEXELS:] = surface(rng, SURFACE_TEXELS)
     return picture
 
 
@@ -88,9 +89,12 @@ def _forearm(rng: np.random.Generator, wrist: np.ndarray, arm: Arm) -> np.ndarra
     fade = np.clip(np.arange(size) / size * 2, 0, 1)[:, None, None]
     skin = (1 - fade) * around + fade * wrist.mean(axis=0)
     skin = skin * (1 + 0.02 * smooth_noise(rng, size, 10)[..., None])
-    cloth = surface(rng, size)
+    if not arm.in_sleeve.any():
+        return skin.astype(np.float32)
     last_bare = np.flatnonzero(~arm.in_sleeve)[-1] / (N_RINGS - 1)
-    return np.where((np.arange(size) / size > last_bare)[:, None, None], cloth, skin).astype(np.float32)
+    return np.where((np.arange(size) / size > last_bare)[:, None, None], surface(rng, size), skin).astype(
+        np.float32
+    )
 
 
 def _lights(streams: list[np.random.Generator]) -> Light:
