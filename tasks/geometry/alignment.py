@@ -38,7 +38,7 @@ def align_procrustes(prediction: Tensor, target: Tensor) -> Tensor:
 def align_similarity(prediction: Tensor, target: Tensor) -> Tensor:
     """P2: the least-squares similarity without reflection (Umeyama 1991, equations 39 to 42).
 
-    Undefined, so NaN, for a prediction whose points all coincide (its variance is zero).
+    Undefined, so NaN, for a prediction whose points all coincide, up to rounding.
     """
     usable, x, y = _usable_pair(target, prediction)
     t1 = x.mean(-2, keepdim=True)
@@ -50,7 +50,8 @@ def align_similarity(prediction: Tensor, target: Tensor) -> Tensor:
     variance = (y0 * y0).sum((-1, -2))
     scale = (w * flip).sum(-1) / variance
     aligned = (y0 @ rotation.mT) * scale[..., None, None] + t1
-    return _or_nan(aligned, usable & (variance > 0))
+    rounding = 8 * torch.finfo(y.dtype).eps * y.abs().amax((-1, -2))
+    return _or_nan(aligned, usable & (variance > y.shape[-2] * rounding**2))
 
 
 def align_bone(prediction: Tensor, target: Tensor, root: int = 0, end: int = 9) -> Tensor:

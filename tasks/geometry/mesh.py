@@ -54,11 +54,11 @@ def coarse_vertices(v_template: np.ndarray, faces: np.ndarray, n: int) -> np.nda
         )
     graph = edge_graph(v_template, faces)
     chosen = [int(np.argmax(np.linalg.norm(v_template - v_template.mean(0), axis=1)))]
-    nearest = dijkstra(graph, indices=chosen[0])
+    nearest = np.full(len(v_template), np.inf)
     while len(chosen) < n:
-        chosen.append(int(np.argmax(nearest)))
         nearest = np.minimum(nearest, dijkstra(graph, indices=chosen[-1]))
         nearest[chosen] = -1
+        chosen.append(int(np.argmax(nearest)))
     return np.sort(np.asarray(chosen, dtype=np.int64))
 
 

@@ -130,10 +130,12 @@ def _trapezoids(
 
 
 def _sorted_by_height(y: Tensor, corners: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """The corners of each face from top to bottom, as vertex numbers; equal heights by vertex number."""
-    bits = y.view(torch.int32)
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    key = (ordered.long() << 32) | torch.arange(len(y), device=y.device)
+    """The corners of each face from top to bottom, as vertex numbers; equal heights by vertex number.
+
+    Heights are compared by their bits, which reverses the order among vertices above the image: nothing is drawn
+    between those.
+    """
+    key = (y.view(torch.int32).long() << 32) | torch.arange(len(y), device=y.device)
     a, b, c = (key.index_select(0, corner) for corner in corners)
     low, high = torch.minimum(a, b), torch.maximum(a, b)
     middle = torch.maximum(low, torch.minimum(high, c))

@@ -83,6 +83,12 @@ def test_all_vertices_or_one_may_be_kept_and_nothing_else():
             coarse_vertices(VERTS, FACES, n)
 
 
+def test_coinciding_vertices_are_not_chosen_twice():
+    verts, faces = strip(3)
+    verts[:] = verts[0]
+    assert coarse_vertices(verts, faces, 5).tolist() == [0, 1, 2, 3, 4]
+
+
 def test_separate_parts_each_get_a_coarse_vertex():
     verts = np.concatenate([VERTS, VERTS * 0.1 + 1])
     faces = np.concatenate([FACES, FACES + len(VERTS)])

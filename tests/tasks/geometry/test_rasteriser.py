@@ -233,6 +233,30 @@ def test_pixel_centres_on_shared_edges_and_vertices_are_covered():
         assert not mask[:, 8].any()
 
 
+def test_the_upper_tip_of_a_lone_face_covers_the_pixel_centre_it_lies_on():
+    k, size = unit_camera(9, 9)
+    mask = rasterise(flat_mesh([[4.5, 1.5], [1, 7], [8, 7]]), torch.tensor([[0, 1, 2]]), k, size).mask[0]
+    assert mask[1].nonzero()[:, 0].tolist() == [4]
+    assert not mask[0].any()
+
+
+def test_slivers_along_pixel_centres_keep_convex_barycentrics():
+    rng = np.random.default_rng(0)
+    start = rng.integers(0, 20, (200, 2)) + 0.5
+    end = start + rng.integers(-12, 13, (200, 2))
+    third = start + rng.uniform(0, 1, (200, 1)) * (end - start)
+    corners = np.stack([start, end, third], 1) + rng.normal(0, 3e-6, (200, 3, 2))
+    k, size = unit_camera(32, 32)
+    verts = flat_mesh(corners.reshape(-1, 2))
+    verts = verts * torch.tensor(rng.uniform(0.5, 1, (1, 600, 1))).float()
+    fragments = rasterise(verts, torch.arange(600).view(-1, 3), k, size)
+    assert fragments.mask.sum() > 50
+    weights = fragments.barycentrics[fragments.mask]
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(len(weights)))
+    assert ((fragments.depth_m >= 0.5) & (fragments.depth_m <= 1))[fragments.mask].all()
+
+
 @given(seed=st.integers(0, 2**31 - 1))
 @settings(max_examples=40, deadline=None)
 def test_a_fan_around_any_point_has_no_cracks(seed):
@@ -327,9 +351,19 @@ def test_faces_with_a_vertex_before_the_near_plane_or_not_finite_are_not_drawn(d
         [[100, 100], [120, 100], [100, 120]],
         [[-30, 3], [-20, 3], [-25, 9]],
         [[float("nan"), 3], [5, 3], [5, 9]],
-        [[3e6, 3], [-3e6, 3], [5, 3e6]],
+        [[3e6, 3], [2, 3], [5, 9]],
+        [[3, 3e6], [2, 3], [5, 9]],
     ],
-    ids=["point", "diagonal", "horizontal", "right of the image", "left of it", "nan", "out of range"],
+    ids=[
+        "point",
+        "diagonal",
+        "horizontal",
+        "right of the image",
+        "left of it",
+        "nan",
+        "far right",
+        "far down",
+    ],
 )
 def test_degenerate_and_off_screen_faces_leave_the_image_empty(points):
     k, size = unit_camera(8, 8)

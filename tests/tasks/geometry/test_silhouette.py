@@ -97,6 +97,33 @@ def test_the_image_border_is_no_outline():
     )
 
 
+def test_an_outline_just_outside_the_image_softens_its_border():
+    verts, faces = disc(30.0)
+    alpha = soft_silhouette(verts, faces, camera(-13.0, 8.0), 16)[0]
+    expected = torch.sigmoid((30.0 - distance_to(-13.0, 8.0, 16)) / 0.7)
+    torch.testing.assert_close(alpha[:, 14:], expected[:, 14:], atol=5e-3, rtol=0, check_dtype=False)
+    assert alpha[8, 15] < 0.95
+
+
+def test_a_fold_just_inside_the_outline_does_not_count():
+    far_verts, far_faces = disc(10.0)
+    near_verts, near_faces = disc(9.4)
+    verts = torch.cat([far_verts, near_verts * 0.9], 1)
+    faces = torch.cat([far_faces, near_faces + far_verts.shape[1]])
+    alpha = soft_silhouette(verts, faces, camera(16.2, 15.7), 32)[0]
+    only_far = soft_silhouette(far_verts, far_faces, camera(16.2, 15.7), 32)[0]
+    torch.testing.assert_close(alpha, only_far)
+
+
+def test_faces_that_are_not_drawn_leave_an_outline():
+    verts, faces = disc(10.0, n=12)
+    broken = verts.clone()
+    broken[0, 4] = float("nan")
+    whole = soft_silhouette(broken, faces, camera(16.2, 15.7), 32)
+    rest = soft_silhouette(verts, faces[(faces != 4).all(1)], camera(16.2, 15.7), 32)
+    torch.testing.assert_close(whole, rest)
+
+
 def test_a_part_in_front_of_the_mesh_leaves_no_outline_inside():
     near_verts, near_faces = disc(4.0, n=40)
     far_verts, far_faces = disc(12.0, n=40)
