@@ -28,7 +28,7 @@ JITTER_PX = 14.0
 """Largest shift of the box's centre from the image's centre."""
 BORDER_PX = 3.0
 """The box keeps this distance to the border."""
-_FINGERS = np.array([-1.0, 0.0, 0.0])
+_FINGERS, _BACK = np.array([-1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def sample_view(rng: np.random.Generator) -> View:
 def look_from(towards_camera: np.ndarray) -> np.ndarray:
     """(3, 3) rotation from hand to camera axes of a camera in this direction, with the fingers pointing up."""
     z_axis = -towards_camera / np.linalg.norm(towards_camera)
-    down = -(_FINGERS - (_FINGERS @ z_axis) * z_axis)
-    if np.linalg.norm(down) < 1e-3:  # looking along the fingers: any roll is as good
-        down = np.array([0.0, -1.0, 0.0])
+    along_fingers = abs(_FINGERS @ z_axis) > 0.999  # there, any roll is as good
+    up = _BACK if along_fingers else _FINGERS
+    down = (up @ z_axis) * z_axis - up
     y_axis = down / np.linalg.norm(down)
     return np.stack([np.cross(y_axis, z_axis), y_axis, z_axis])
 

@@ -66,14 +66,15 @@ def check_freihand(root: Path) -> Iterator[Problem]:
 def _check_marker(root: Path) -> Iterator[Problem]:
     try:
         content = json.loads((root / MARKER).read_text(encoding="utf-8"))
-        missing, extra = MARKER_KEYS - set(content), set(content) - MARKER_KEYS
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
         yield Problem(MARKER, "", "is no JSON object")
         return
-    yield from (Problem(MARKER, str(key), "is a missing key") for key in sorted(missing))
-    yield from (Problem(MARKER, str(key), "is an unknown key") for key in sorted(extra))
+    yield from (Problem(MARKER, key, "is a missing key") for key in sorted(MARKER_KEYS - set(content)))
+    yield from (Problem(MARKER, key, "is an unknown key") for key in sorted(set(content) - MARKER_KEYS))
 
 
 def _check_names(root: Path) -> Iterator[Problem]:

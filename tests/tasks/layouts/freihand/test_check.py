@@ -301,6 +301,12 @@ def test_the_markers_keys_are_checked(dataset: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["", "[]", '["a", 1, {}]', "5", "null", "[" * 100000])
+def test_a_marker_that_is_no_object_is_named(dataset: Path, text: str) -> None:
+    (dataset / "palmares.json").write_text(text)
+    assert problems(dataset) == ["palmares.json: is no JSON object"]
+
+
 def test_no_folder_and_an_empty_folder_are_problems(tmp_path: Path) -> None:
     assert problems(tmp_path / "nowhere") == [f"{tmp_path / 'nowhere'}: is no folder"]
     assert len(problems(tmp_path)) == 10
