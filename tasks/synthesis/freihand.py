@@ -42,6 +42,8 @@ __all__ = ["GENERATOR_VERSION", "make_freihand"]
 
 SHARD = 16
 """Samples computed together. Part of the generator's version: rounding may depend on the size of a batch."""
+BAKE_FROM = 12
+"""Shards from which on shared pictures are baked first; for fewer, each process draws what it needs."""
 SMALLEST_EVALUATION, EVALUATION_SHARE = 16, 4
 
 Progress = Callable[[int, int], None]
@@ -64,7 +66,8 @@ def make_freihand(
 ) -> None:
     """Write ``size`` training samples, each on four backgrounds, and ``size // 4`` (at least 16) evaluation frames.
 
-    The hand is the one in use (``load_hand``). ``workers`` processes (all cores by default); ``progress`` is told the
+    Masks hold the hand's own visible pixels: forearm and objects are black, also where they hide the hand. The
+    evaluation set has other subjects and no masks. The hand is the one in use (``load_hand``). ``workers`` processes (all cores by default); ``progress`` is told the
     samples done and in all. Nothing is left behind unless the whole set is. Raises RequestError for a size or seed out
     of range, a folder that is not empty, a disk that cannot be written, or a process that was killed.
     """
@@ -93,7 +96,7 @@ def _shards(root: Path, bank: Bank, split: SplitName, count: int) -> Iterator[Sh
 def _write_shards(root: Path, bank: Bank, shards: list[Shard], each: Map, progress: Progress) -> None:
     total, done = sum(shard.count for shard in shards), 0
     progress(done, total)
-    if each is not map:  # a single process draws what it needs, and keeps it
+    if each is not map and len(shards) >= BAKE_FROM:
         bank.folder.mkdir()
         list(each(BakeTask.run, bank.tasks()))
     with AnnotationFiles(root) as files:
