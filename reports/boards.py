@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from reports.record import Record
+from reports.record import PLAIN_VARIANTS, Record
 from reports.statistics import (
     Difference,
     Spread,
@@ -25,8 +25,6 @@ from reports.statistics import (
     summarise,
 )
 from tasks.base import Metric, TaskSpec
-
-PLAIN_VARIANTS = (None, "", "default")
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 HEADER_FILE = "record.json"
 REQUIRED = ("cell", "kind", "identity", "method", "task", "layout", "split", "seed", "protocol", "synthetic")
+PLAIN_VARIANTS = (None, "", "default")
+"""How a header says that a cell is no variant."""
 CURVE_COLUMNS = ("step", "name", "value", "time_ms")
 
 log = logging.getLogger(__name__)

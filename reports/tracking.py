@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.record import HEADER_FILE, Record, flatten, read_record, scan_records
+from reports.record import HEADER_FILE, PLAIN_VARIANTS, Record, flatten, read_record, scan_records
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +37,12 @@ MAX_VALUE = 500
 METRICS_PER_BATCH = 1000
 PARAMS_PER_BATCH = 100
 NOT_MIRRORED = ("predictions.npz",)
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+CLIENT_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
+}
+"""Set before the first use of MLflow, unless the user did: short patience, and silence."""
 
 log = logging.getLogger(__name__)
 
@@ -314,7 +319,7 @@ def _tags(header: Mapping[str, Any]) -> dict[str, str]:
 
 def _run_name(header: Mapping[str, Any]) -> str:
     parts = (header["method"], header.get("preset"), header.get("variant"), f"seed {header.get('seed')}")
-    return " ".join(str(part) for part in parts if part)
+    return " ".join(str(part) for part in parts if part not in PLAIN_VARIANTS)
 
 
 def _curve_name(name: str) -> str:
@@ -329,7 +334,7 @@ def _points(record: Record) -> list[Point]:
 
 
 def _client(uri: str) -> MlflowClient:
-    for key, value in PATIENCE.items():
+    for key, value in CLIENT_SETTINGS.items():
         os.environ.setdefault(key, value)
     from mlflow import MlflowClient
 

@@ -1,6 +1,9 @@
 """Intervals against scipy, closed forms and brute force, and what they promise: coverage."""
 
+import os
 import statistics as stdlib
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,17 @@ from tasks.base import Metric
 ERROR = Metric("error_mm", "mm", "lower", "error", "", "")
 LEVELS = (0.2, 0.5, 0.8)
 CALIBRATION = Metric("gap", "", "lower", "gap", "", "", columns=("in_20", "in_50", "in_80"), levels=LEVELS)
+
+
+HASH_SEED_PROGRAM = """
+import numpy, pandas
+from reports.statistics import summarise
+from tasks.base import Metric
+rng = numpy.random.default_rng(0)
+index = pandas.Index([f"s{i}" for i in range(300)], name="sample")
+table = pandas.DataFrame({"cluster": [f"c{i % 40}" for i in range(300)], "e": rng.lognormal(0, 5, 300)}, index=index)
+print(summarise([table], Metric("e", "", "lower", "", "", "")))
+"""
 
 
 def frame(values, clusters, name="error_mm"):
@@ -125,6 +139,18 @@ def test_order_of_samples_does_not_matter(values, n_clusters, seed):
     shuffled = table.sample(frac=1, random_state=seed)
     a, b = summarise([table], ERROR), summarise([shuffled], ERROR)
     assert a == b or (np.isnan(a.low) and np.isnan(b.low))
+
+
+def test_every_process_computes_the_same_bits():
+    outputs = set()
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", HASH_SEED_PROGRAM]
+        outputs.add(
+            subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        )
+    assert len(outputs) == 1
+    assert "value=" in outputs.pop()
 
 
 @settings(max_examples=40, deadline=None)
