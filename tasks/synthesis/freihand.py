@@ -67,9 +67,10 @@ def make_freihand(
     """Write ``size`` training samples, each on four backgrounds, and ``size // 4`` (at least 16) evaluation frames.
 
     Masks hold the hand's own visible pixels: forearm and objects are black, also where they hide the hand. The
-    evaluation set has other subjects and no masks. The hand is the one in use (``load_hand``). ``workers`` processes (all cores by default); ``progress`` is told the
-    samples done and in all. Nothing is left behind unless the whole set is. Raises RequestError for a size or seed out
-    of range, a folder that is not empty, a disk that cannot be written, or a process that was killed.
+    evaluation set has other subjects and no masks. The hand is the one in use (``load_hand``). ``workers`` processes
+    (all cores by default); ``progress`` is told the samples done and in all. Nothing is left behind unless the whole
+    set is. Raises RequestError for a size or seed out of range, a folder that is not empty, a disk that cannot be
+    written, or a process that was killed.
     """
     if not 1 <= size <= VERSION_STRIDE:
         raise RequestError(f"size is {size}: this layout has room for 1 to {VERSION_STRIDE} unique samples.")
