@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from reports.record import write_record
-from tasks.registry import METRICS, PROTOCOLS
+from reports.boards import Board, make_boards
+from reports.record import read_records, write_record
+from tasks.registry import METRICS, PROTOCOLS, TASKS
 
 N_SAMPLES, N_CLUSTERS = 48, 16
 TEXTURE = ("psnr_db", "ssim", "texture_l1")
@@ -138,3 +139,9 @@ def _sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records_root(_sweep: Path, tmp_path: Path) -> Path:
     """Six records: AMVUR with three seeds and a weak variant, and two baselines. A copy that a test may damage."""
     return Path(shutil.copytree(_sweep, tmp_path / "records"))
+
+
+@pytest.fixture(scope="session")
+def board(_sweep: Path) -> Board:
+    """The board of ``records_root``; what it has computed once it keeps."""
+    return make_boards(read_records(_sweep), TASKS, METRICS)[0]

@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ElementTree
 
 import matplotlib
 import numpy as np
-import pytest
 
 from reports.boards import make_boards
 from reports.figures import (
@@ -20,11 +19,6 @@ from reports.figures import (
 )
 from reports.record import read_records, write_record
 from tasks.registry import METRICS, TASKS
-
-
-@pytest.fixture
-def board(records_root):
-    return make_boards(read_records(records_root), TASKS, METRICS)[0]
 
 
 def test_the_same_records_draw_the_same_bytes_whatever_the_users_settings(board):

@@ -31,11 +31,6 @@ PUBLISHED = [
 ]
 
 
-@pytest.fixture
-def board(records_root):
-    return make_boards(read_records(records_root), TASKS, METRICS)[0]
-
-
 def column(table, key):
     index = [c.key for c in table.columns].index(key)
     return [row[index] for row in table.rows]

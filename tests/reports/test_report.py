@@ -35,6 +35,13 @@ def report(_built, tmp_path):
     return shutil.copytree(_built, tmp_path / "report")
 
 
+@pytest.fixture
+def plain_report(records_root, tmp_path):
+    """A report without figures, which is quick to verify."""
+    build_report(records_root, tmp_path / "plain", PUBLISHED, formats=("md", "csv"))
+    return tmp_path / "plain"
+
+
 class Links(HTMLParser):
     """Collects everything that a page would load or link to, and checks that its tags close."""
 
@@ -140,16 +147,16 @@ def test_verify_finds_a_changed_number_in_any_file(report, records_root):
     assert verify_report(report, records_root) == [f"{name} is not what the records give" for name in names]
 
 
-def test_verify_finds_a_changed_number_in_the_index(report, records_root):
-    index = json.loads((report / "report.json").read_text())
+def test_verify_finds_a_changed_number_in_the_index(plain_report, records_root):
+    index = json.loads((plain_report / "report.json").read_text())
     index["numbers"][3]["low"] += 0.01
-    (report / "report.json").write_text(json.dumps(index))
-    (problem,) = verify_report(report, records_root)
+    (plain_report / "report.json").write_text(json.dumps(index))
+    (problem,) = verify_report(plain_report, records_root)
     assert index["numbers"][3]["metric"] in problem
     assert "low is" in problem
 
 
-def test_verify_finds_samples_that_changed_since(report, records_root):
+def test_verify_finds_samples_that_changed_since(plain_report, records_root):
     file = sorted(records_root.glob("*/per_sample.parquet"))[0]
     table = pd.read_parquet(file)
     table.iloc[0, table.columns.get_loc("mpjpe_mm")] *= 1.001
@@ -157,17 +164,17 @@ def test_verify_finds_samples_that_changed_since(report, records_root):
     header = json.loads((file.parent / "record.json").read_text())
     header["files"]["per_sample.parquet"] = file.stat().st_size
     (file.parent / "record.json").write_text(json.dumps(header))
-    problems = verify_report(report, records_root)
+    problems = verify_report(plain_report, records_root)
     assert any(problem.startswith(f"record {file.parent.name}: mpjpe_mm: value is") for problem in problems)
     assert any(problem.startswith("leaderboard: ") for problem in problems)
-    assert "index.html is not what the records give" in problems
+    assert "leaderboard.csv is not what the records give" in problems
 
 
-def test_verify_names_a_record_that_is_gone_and_ignores_new_ones(report, records_root, fabricate):
+def test_verify_names_a_record_that_is_gone_and_ignores_new_ones(plain_report, records_root, fabricate):
     fabricate(records_root, method="newcomer", level=1.0)
-    assert verify_report(report, records_root) == []
-    shutil.rmtree(records_root / json.loads((report / "report.json").read_text())["cells"][0])
-    problems = verify_report(report, records_root)
+    assert verify_report(plain_report, records_root) == []
+    shutil.rmtree(records_root / json.loads((plain_report / "report.json").read_text())["cells"][0])
+    problems = verify_report(plain_report, records_root)
     assert len(problems) == 1
     assert "missing or not whole" in problems[0]
 
@@ -207,7 +214,7 @@ def test_unknown_format_and_task_name_the_nearest(records_root, tmp_path):
 def test_a_folder_that_cannot_be_written_is_a_clear_error(records_root, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RequestError, match="give a writable folder"):
-        build_report(records_root, tmp_path / "file" / "report")
+        build_report(records_root, tmp_path / "file" / "report", formats=("csv",))
 
 
 def test_no_records_still_make_a_page_that_says_so(tmp_path):
