@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tasks.errors import unknown_name
 from tasks.geometry.cameras import project
-from tasks.geometry.visibility import visible_faces
+from tasks.geometry.visibility import screen_area, visible_faces
 
 Backend = Literal["auto", "torch", "pytorch3d"]
 BACKENDS: tuple[Backend, ...] = ("auto", "torch", "pytorch3d")
@@ -159,7 +159,7 @@ def _perspective_weights(
     Weights on the screen are ratios of areas; divided by depth and normalised they are weights in space (Blinn 1992).
     Slivers can put a pixel outside by rounding: negative weights become 0.
     """
-    area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
+    area = screen_area(x, y)
     first = (x[1] * y[2] - x[2] * y[1]) / area
     second = (x[2] * y[0] - x[0] * y[2]) / area
     on_screen = [w.clamp(min=0) for w in (first, second, 1 - first - second)]

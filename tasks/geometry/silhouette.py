@@ -19,7 +19,15 @@ from torch import Tensor
 from tasks.geometry.cameras import crop_intrinsics, project
 from tasks.geometry.mesh import edge_faces
 from tasks.geometry.rasteriser import NEAR_M, drawable
-from tasks.geometry.visibility import FARTHEST_PX, FRAGMENTS_AT_ONCE, TINY, expand, parts, visible_faces
+from tasks.geometry.visibility import (
+    FARTHEST_PX,
+    FRAGMENTS_AT_ONCE,
+    TINY,
+    expand,
+    parts,
+    screen_area,
+    visible_faces,
+)
 
 _STEP_PX = 1.0
 """How far behind an edge the mask is looked up to tell whether it ends there."""
@@ -77,9 +85,7 @@ def _contours(verts_px: Tensor, depth_m: Tensor, faces: Tensor, near_m: float) -
     x, y = verts_px.unbind(-1)
     good = (depth_m > near_m) & (verts_px.abs() < FARTHEST_PX).all(-1)
     drawn = good[:, faces].all(-1)
-    corners = verts_px[:, faces]
-    first, second = corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
-    side = (first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]).sign() * drawn
+    side = screen_area(x[:, faces].unbind(-1), y[:, faces].unbind(-1)).sign() * drawn
     side = torch.cat([side, torch.zeros_like(side[:, :1])], dim=1)
     image, edge = (side[:, owners[:, 0]] != side[:, owners[:, 1]]).nonzero(as_tuple=True)
     vertices = edges[edge] + (image * depth_m.shape[1])[:, None]

@@ -12,7 +12,7 @@ equally near ones the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,6 +45,17 @@ class _Edge(NamedTuple):
         return x, inverse.add_(self.inverse.index_select(0, index))
 
 
+class _Trapezoids(NamedTuple):
+    """Halves of faces: first row and number of rows, their two edges, first line of their image, face + 1."""
+
+    first: Tensor
+    n_rows: Tensor
+    long: _Edge
+    short: _Edge
+    line: Tensor
+    label: Tensor
+
+
 class _Rows(NamedTuple):
     """Runs of pixels: the first one's flat index, how many, inverse depth there and its growth, face + 1."""
 
@@ -74,7 +85,7 @@ def visible_faces(
     return torch.cat(images) if images else faces.new_empty((0, *size))
 
 
-def screen_area(x: list[Tensor], y: list[Tensor]) -> Tensor:
+def screen_area(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
     """Twice the signed area of triangles on the screen; negative where the face looks at the camera (y points down)."""
     return (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
 
@@ -86,14 +97,12 @@ def _nearest_faces(
     height, width = size
     image = torch.arange(batch, device=faces.device)
     corners = [(column + n_verts * image[:, None]).flatten() for column in faces.unbind(1)]
-    screen = _screen(verts_px, depth_m, near_m)
+    line = (image.int() * height).repeat_interleave(len(faces)).repeat(2)
     label = torch.arange(1, len(faces) + 1, device=faces.device, dtype=torch.int32).repeat(2 * batch)
-    first_row = (image.int() * height).repeat_interleave(len(faces)).repeat(2)
+    halves = _trapezoids(_screen(verts_px, depth_m, near_m), corners, (line, label), height, cull)
     nearest = torch.zeros(batch * height * width, dtype=torch.int64, device=faces.device)
-    first, count, long, short = _trapezoids(screen, corners, height, cull)
-    for part in parts(count, FRAGMENTS_AT_ONCE // width):
-        rows = _rows(first, count, long, short, first_row, label, width, part)
-        _splat(rows, nearest)
+    for part in parts(halves.n_rows, FRAGMENTS_AT_ONCE // width):
+        _splat(_rows(halves, part, width), nearest)
     return nearest.bitwise_and_(0xFFFFFFFF).sub_(1).view(batch, height, width)
 
 
@@ -107,26 +116,29 @@ def _screen(verts_px: Tensor, depth_m: Tensor, near_m: float) -> tuple[Tensor, T
 
 
 def _trapezoids(
-    screen: tuple[Tensor, Tensor, Tensor], corners: list[Tensor], height: int, cull: bool
-) -> tuple[Tensor, Tensor, _Edge, _Edge]:
-    """First row, number of rows, long and short edge of the upper halves of all faces, then of their lower halves.
+    screen: tuple[Tensor, Tensor, Tensor],
+    corners: list[Tensor],
+    owners: tuple[Tensor, Tensor],
+    height: int,
+    cull: bool,
+) -> _Trapezoids:
+    """The upper halves of all faces of all images, then their lower halves; ``owners`` are ``line`` and ``label``.
 
-    Rows count as covered from a vertex on downwards, so a row through the middle vertex belongs to the lower half;
-    there it starts exactly at that vertex.
+    A half owns the rows from its upper vertex on, so a row through the middle vertex belongs to the lower half; there
+    the short edge starts exactly at that vertex.
     """
     x, y = screen[:2]
-    top, middle, bottom = _sorted_by_height(y, corners)
-    xs, ys, zs = ([value.index_select(0, c) for c in (top, middle, bottom)] for value in screen)
-    area = screen_area(xs, ys)
-    kept = (torch.minimum(torch.minimum(zs[0], zs[1]), zs[2]) > 0) & (area != 0)
+    ordered = _sorted_by_height(y, corners)
+    xs, ys, zs = ([value.index_select(0, corner) for corner in ordered] for value in screen)
+    kept = (torch.minimum(torch.minimum(zs[0], zs[1]), zs[2]) > 0) & (screen_area(xs, ys) != 0)
     if cull:
         kept &= screen_area([x[c] for c in corners], [y[c] for c in corners]) < 0
-    ends = [(value - 0.5).ceil_().clamp_(0, height).int() for value in ys[:2]]
-    ends.append((ys[2] - 0.5).floor_().add_(1).clamp_(0, height).int())
-    first = torch.cat(ends[:2])
-    count = torch.cat([ends[1] - ends[0], ends[2] - ends[1]]).mul_(kept.repeat(2))
+    top, middle = ((value - 0.5).ceil_().clamp_(0, height).int() for value in ys[:2])
+    end = (ys[2] - 0.5).floor_().add_(1).clamp_(0, height).int()
+    n_rows = torch.cat([middle - top, end - middle]).mul_(kept.repeat(2))
     long = _edge(xs, ys, zs, 0, 2)
-    return first, count, _stack(long, long), _stack(_edge(xs, ys, zs, 0, 1), _edge(xs, ys, zs, 1, 2))
+    short = _stack(_edge(xs, ys, zs, 0, 1), _edge(xs, ys, zs, 1, 2))
+    return _Trapezoids(torch.cat([top, middle]), n_rows, _stack(long, long), short, *owners)
 
 
 def _sorted_by_height(y: Tensor, corners: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -173,30 +185,22 @@ def expand(count: Tensor) -> tuple[Tensor, Tensor]:
     return owner, place.sub_(before.index_select(0, owner))
 
 
-def _rows(
-    first: Tensor,
-    count: Tensor,
-    long: _Edge,
-    short: _Edge,
-    first_row: Tensor,
-    label: Tensor,
-    width: int,
-    part: slice,
-) -> _Rows:
+def _rows(halves: _Trapezoids, part: slice, width: int) -> _Rows:
     """The pixel runs of the trapezoids in ``part``: pixel centres from one edge to the other, both included."""
-    owner, row = expand(count[part])
+    owner, row = expand(halves.n_rows[part])
     owner += part.start or 0
-    row += first.index_select(0, owner)
+    row += halves.first.index_select(0, owner)
     y = row + 0.5
-    x_long, inverse_long = long.at(y, owner)
-    x_short, inverse_short = short.at(y, owner)
+    x_long, inverse_long = halves.long.at(y, owner)
+    x_short, inverse_short = halves.short.at(y, owner)
     left = torch.minimum(x_long, x_short).sub_(0.5).ceil_().clamp_(min=0)
     right = torch.maximum(x_long, x_short).sub_(0.5).floor_().add_(1).clamp_(max=width)
     span = x_short.sub_(x_long)
     slope = inverse_short.sub_(inverse_long).mul_(span).div_(span.square().clamp_(min=TINY))
     inverse = (left + 0.5).sub_(x_long).mul_(slope).add_(inverse_long)
-    start = row.add_(first_row.index_select(0, owner)).mul_(width).add_(left.int())
-    return _Rows(start, right.sub_(left).clamp_(min=0).int(), inverse, slope, label.index_select(0, owner))
+    start = row.add_(halves.line.index_select(0, owner)).mul_(width).add_(left.int())
+    n_pixels = right.sub_(left).clamp_(min=0).int()
+    return _Rows(start, n_pixels, inverse, slope, halves.label.index_select(0, owner))
 
 
 def _splat(rows: _Rows, nearest: Tensor) -> None:
