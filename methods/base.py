@@ -35,7 +35,7 @@ class MethodSpec:
     implementation: str
     config: str
     flags: tuple[str, ...] = ()
-    """What the method is allowed to see at test time beside the image, e.g. ``known intrinsics``."""
+    """What the method sees at test time beyond what the task gives to all, e.g. ``true wrist``: a row of its own."""
 
 
 @dataclass(frozen=True)

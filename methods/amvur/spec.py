@@ -12,5 +12,4 @@ SPEC = MethodSpec(
     source="Jiang, Rahmani, Black, Williams, CVPR 2023, arXiv 2304.14299",
     implementation="methods.amvur.method:Amvur",
     config="methods.amvur.config:AmvurConfig",
-    flags=("known intrinsics",),
 )

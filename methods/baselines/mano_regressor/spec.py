@@ -12,5 +12,4 @@ SPEC = MethodSpec(
     source="the plain recipe of Boukhayma et al., CVPR 2019, and Hasson et al., CVPR 2019",
     implementation="methods.baselines.mano_regressor.method:ManoRegressor",
     config="methods.baselines.mano_regressor.config:ManoRegressorConfig",
-    flags=("known intrinsics",),
 )
