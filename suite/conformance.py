@@ -21,6 +21,8 @@ from tasks.registry import TASKS, load_task
 SAMPLES = 16
 BATCH = 8
 STEPS = 30
+RARELY = 0.01
+"""Share of values that rounding may throw to the other side of a threshold, such as a vertex just hidden."""
 
 
 @dataclass
@@ -180,8 +182,12 @@ def samples_do_not_mix(bench: Bench) -> str:
     modules = _eval(bench.built())
     whole = bench.method.predict(modules, bench.batch())
     alone = bench.method.predict(modules, bench.data["train"].gather(torch.arange(1)))
-    differing = [name for name in whole if not torch.allclose(whole[name][:1], alone[name], atol=1e-4)]
+    differing = [name for name in whole if _share_differing(whole[name][:1], alone[name]) > RARELY]
     return f"depends on the other samples of the batch: {', '.join(differing)}" if differing else ""
+
+
+def _share_differing(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((~torch.isclose(a, b, atol=1e-4)).float().mean())
 
 
 def predictions_can_be_scored(bench: Bench) -> str:
