@@ -139,8 +139,9 @@ class AmvurConfig(MethodConfig):
     predict: Literal["auto", "prior", "regressor"] = Field(
         "auto", description="the branch that is evaluated: Q when fully, P when weakly supervised"
     )
-    likelihood: Literal["gaussian_nll", "samples", "deterministic"] = Field(
-        "gaussian_nll", description="released: absolute and squared errors of samples"
+    likelihood: Literal["gaussian_nll", "moments", "samples", "deterministic"] = Field(
+        "gaussian_nll",
+        description="moments: absolute errors teach the mean, the likelihood the variance; released: samples",
     )
     beta_nll: float = Field(0.5, ge=0, le=1, description="beta-NLL weighting of the Gaussian likelihood")
     variance_2d: Literal["propagated", "released"] = Field(

@@ -22,6 +22,7 @@ from methods.layers.gaussian import Gaussian, beta_weight, kl_terms, nll_terms
 from methods.layers.joint_limits import joint_limit_excess
 
 Terms = dict[str, Tensor]
+IN_NATS = ("gaussian_nll", "moments")
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ def _point_error(
     if config.likelihood == "gaussian_nll":
         assert points.log_var is not None
         return (beta_weight(points.log_var, config.beta_nll) * nll_terms(points, target)).mean()
+    if config.likelihood == "moments":
+        assert points.log_var is not None
+        residual = Gaussian(points.mean.detach(), points.log_var)
+        spread = beta_weight(points.log_var, config.beta_nll) * nll_terms(residual, target)
+        return (points.mean - target).abs().mean() + spread.mean()
     value = points.mean
     if scale is not None:
         value = points.sample(scale)
@@ -152,7 +158,7 @@ def _kl(out: AmvurOutput, config: AmvurConfig, with_2d: bool) -> Terms:
 
 def _kl_mean(q: Gaussian, p: Gaussian, config: AmvurConfig) -> Tensor:
     assert q.log_var is not None
-    beta = config.beta_nll if config.likelihood == "gaussian_nll" else 0.0
+    beta = config.beta_nll if config.likelihood in IN_NATS else 0.0
     return (beta_weight(q.log_var, beta) * kl_terms(q, p)).mean()
 
 
@@ -174,7 +180,7 @@ def _prior_variance(points: Points, config: AmvurConfig) -> Tensor:
     assert points.verts.log_var is not None
     assert points.joints.log_var is not None
     excess = torch.cat([points.verts.log_var, points.joints.log_var], 1) - anchor
-    beta = config.beta_nll if config.likelihood == "gaussian_nll" else 0.0
+    beta = config.beta_nll if config.likelihood in IN_NATS else 0.0
     return 0.5 * math.exp(beta * anchor) * (excess.exp() - excess - 1).mean()
 
 

@@ -1,6 +1,7 @@
 """Cameras of a crop in normalised units: x right, y down, both from -1 to 1 over the image.
 
 A weak-perspective camera is (s, tx, ty): u = s (x + tx), v = s (y + ty), with x, y in metres relative to the wrist.
+Projected variances teach the variances in space, never the camera: it would move the hand closer to excuse an error.
 Where the crop's intrinsics are known it says where the wrist is in space (``tasks.geometry.cameras``).
 """
 
@@ -38,7 +39,7 @@ def project_weak_perspective(points: Gaussian, camera: Tensor) -> Gaussian:
     mean = scale * (points.mean[..., :2] + shift)
     if points.log_var is None:
         return Gaussian(mean)
-    return Gaussian(mean, 2 * scale.log() + points.log_var[..., :2])
+    return Gaussian(mean, 2 * scale.detach().log() + points.log_var[..., :2])
 
 
 def project_pinhole(points_cam: Gaussian, focal: Tensor, centre: Tensor) -> Gaussian:
@@ -52,8 +53,8 @@ def project_pinhole(points_cam: Gaussian, focal: Tensor, centre: Tensor) -> Gaus
     if points_cam.log_var is None:
         return Gaussian(mean)
     var = points_cam.log_var.exp()
-    spread = (var[..., :2] + ratio.square() * var[..., 2:]) / z.square()
-    return Gaussian(mean, spread.log() + 2 * focal[:, None].log())
+    spread = (var[..., :2] + ratio.detach().square() * var[..., 2:]) / z.detach().square()
+    return Gaussian(mean, spread.log() + 2 * focal[:, None].detach().log())
 
 
 def released_log_var(projected: Gaussian, image_size_px: int) -> Gaussian:

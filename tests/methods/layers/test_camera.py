@@ -50,6 +50,25 @@ def test_weak_perspective_variance_agrees_with_monte_carlo() -> None:
     torch.testing.assert_close(predicted.log_var.exp()[0, 0], spread, rtol=0.02, atol=0)
 
 
+def test_a_projected_variance_teaches_the_variance_in_space_and_never_the_camera() -> None:
+    camera = torch.tensor([[6.0, 0.02, -0.01]], requires_grad=True)
+    points = torch.tensor([[[0.1, -0.05, 0.6]]], requires_grad=True)
+    focal = torch.tensor([[4.0, 4.0]], requires_grad=True)
+    for project_one in (
+        lambda g: project_weak_perspective(g, camera),
+        lambda g: project_pinhole(g, focal, torch.zeros(1, 2)),
+    ):
+        log_var = torch.full((1, 1, 3), -9.0, requires_grad=True)
+        projected = project_one(Gaussian(points, log_var)).log_var
+        assert projected is not None
+        projected.sum().backward()
+        assert log_var.grad is not None
+        assert log_var.grad.sum().item() == pytest.approx(2)
+    assert camera.grad is None
+    assert points.grad is None
+    assert focal.grad is None
+
+
 def test_the_wrist_of_a_weak_camera_projects_where_the_camera_says(batch: HandBatch) -> None:
     weak = decode_camera(torch.randn(len(batch), 3, generator=torch.Generator().manual_seed(0)) * 0.2)
     wrist = weak_to_translation(weak, batch.intrinsics_px, SIZE)[:, None]
