@@ -1,10 +1,8 @@
-"""Settings of OpenMP, Ray and MLflow that must stand in the environment before torch, Ray or MLflow is imported."""
+"""Settings of Ray and MLflow that must stand in the environment before either is imported."""
 
 import os
 
 DEFAULTS = {
-    # Threads that wait spinning stall each other ten-fold as soon as anything else runs on the same cores.
-    "OMP_WAIT_POLICY": "PASSIVE",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # A report waits for the controller's next poll: two seconds by default, which a tiny epoch cannot afford.

@@ -37,7 +37,6 @@ class EvaluationJob:
     layout: str
     root: str
     stages: tuple[tuple[str, str], ...]
-    cpus: int
     device: str
 
     @classmethod
@@ -52,7 +51,6 @@ class EvaluationJob:
             layout=cell.layout,
             root=str(cell.root),
             stages=tuple(keys.items()),
-            cpus=resources.cpus_per_worker,
             device=resources.device,
         )
 
@@ -96,9 +94,7 @@ def _evaluate_under_ray(
 ) -> None:
     import ray
 
-    remote = ray.remote(
-        num_cpus=resources.cpus_per_worker, num_gpus=resources.gpus_per_worker, max_retries=3
-    )(evaluate_shard)
+    remote = ray.remote(num_cpus=1, num_gpus=resources.gpus_per_worker, max_retries=3)(evaluate_shard)
     pending = [remote.remote(job, number) for number in missing]
     while pending:
         finished, pending = ray.wait(pending, num_returns=1)
@@ -117,7 +113,7 @@ class Bench:
         from tasks.layouts.registry import open_layout
         from tasks.registry import PROTOCOLS, load_task
 
-        torch.set_num_threads(job.cpus)
+        torch.set_num_threads(1)
         self.device = torch.device(job.device)
         self.method = make_method(job.method, job.config)
         cache = StageCache(Home(Path(job.home)))

@@ -27,6 +27,12 @@ class Resources:
     gpus_per_worker: float = 0.0
 
     @property
+    def threads(self) -> int:
+        """Of torch in each worker. One core is left to the thread that prepares batches, and to Ray: OpenMP's threads
+        wait spinning, and a team that lacks a core runs ten times slower than one without that thread."""
+        return max(1, self.cpus_per_worker - 1)
+
+    @property
     def device(self) -> str:
         return "cuda" if self.gpus_per_worker else "cpu"
 
@@ -45,7 +51,7 @@ class StageJob:
     key: str
     upstream: dict[str, str]
     seed: int
-    cpus: int
+    threads: int
     device: str
 
     @classmethod
@@ -63,7 +69,7 @@ class StageJob:
             key=key,
             upstream=upstream,
             seed=cell.seed,
-            cpus=resources.cpus_per_worker,
+            threads=resources.threads,
             device=resources.device,
         )
 

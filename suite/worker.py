@@ -67,7 +67,7 @@ def ray_worker(settings: dict[str, str]) -> None:
 
 def work(job: StageJob, session: Session) -> None:
     """One rank's part of a training; rank 0 publishes the stage."""
-    torch.set_num_threads(job.cpus)
+    torch.set_num_threads(job.threads)
     started = time.time()
     cache = StageCache(Home(Path(job.home)))
     method = make_method(job.method, job.config)

@@ -11,7 +11,6 @@ import shutil
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from suite import environment
@@ -38,7 +37,7 @@ def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int)
     stage = load_method(method)(cell.config, load_hand()).stages()[0]
     key = stage_key(cell, stage, {})
     resources = Resources(workers, cpus_per_worker=1)
-    job = replace(StageJob.of(home, cell, stage.name, key, {}, resources), cpus=1)
+    job = StageJob.of(home, cell, stage.name, key, {}, resources)
     started = time.perf_counter()
     train(job, resources)
     wall = time.perf_counter() - started
