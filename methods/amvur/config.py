@@ -122,10 +122,10 @@ class WeakSupervision(Strict):
     data_on: Literal["prior", "both"] = Field(
         "prior", description="released: AMVUR learns through the KL alone"
     )
-    points_2d: float = Field(3.0, ge=0, description="released: three equal terms")
+    points_2d: float = Field(3.0, ge=0, description="released: three terms of weight 1")
     joint_limits: float = Field(0.02, ge=0)
-    pose: float = Field(0.0, ge=0, description="L2 penalty on the pose coefficients")
-    betas: float = Field(0.0001, ge=0)
+    pose: float = Field(0.02, ge=0, description="L2 penalty on the pose coefficients; released: none")
+    betas: float = Field(0.05, ge=0, description="L2 penalty on the shape; released: shape is zero")
     texture: float = Field(0.0001, ge=0)
     texture_from: float = Field(0.5, ge=0, le=1)
 

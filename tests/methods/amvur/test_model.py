@@ -6,6 +6,7 @@ from methods.amvur.method import Amvur
 from methods.amvur.model import AmvurModule
 from methods.base import Progress
 from methods.config import resolve_config
+from methods.layers.camera import to_normalised
 from methods.registry import load_preset
 from tasks.hands.hand import HandModel
 from tasks.single_hand.batch import HandBatch
@@ -124,6 +125,30 @@ def test_a_batch_can_be_learnt_by_heart(hand: HandModel, batch: HandBatch) -> No
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
     assert mpjpe_mm() < 0.3 * first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("camera", ["known_intrinsics", "predicted_intrinsics", "weak_perspective"])
+def test_2d_joints_alone_teach_without_the_hand_running_away(
+    hand: HandModel, batch: HandBatch, camera: str
+) -> None:
+    config, module = module_of(
+        hand, supervision="weak", weak__camera=camera, texture__enabled="false", likelihood="moments"
+    )
+    (stage,) = Amvur(config, hand).stages()
+    optimiser = torch.optim.AdamW(module.parameters(), 1e-3)
+    errors = []
+    for step in range(120):
+        optimiser.zero_grad()
+        out = module(batch.image, batch.intrinsics_px)
+        errors.append((out.p.joints_2d.mean - to_normalised(batch.joints_px, 64)).abs().mean().item())
+        stage.loss(module, batch, Progress(0, 1, step, 120))["total"].backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+    assert errors[-1] < 0.5 * errors[0]
+    assert out.prior.betas.abs().max().item() < 4
+    assert out.camera.wrist_cam_m[:, 2].min().item() > 0.3
+    assert out.camera.wrist_cam_m[:, 2].max().item() < 1.5
 
 
 @pytest.mark.slow
