@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import RequestError
@@ -275,6 +275,7 @@ def test_a_fan_around_any_point_has_no_cracks(seed):
 
 @given(seed=st.integers(0, 2**31 - 1))
 @settings(max_examples=15, deadline=None)
+@example(seed=34)
 def test_permuting_faces_changes_nothing_but_indices(seed):
     rng = np.random.default_rng(seed)
     verts = torch.tensor(rng.uniform([-0.3, -0.3, 0.3], [0.3, 0.3, 1], (2, 40, 3)), dtype=torch.float32)
@@ -282,9 +283,12 @@ def test_permuting_faces_changes_nothing_but_indices(seed):
     faces, order = torch.tensor(triples), torch.tensor(rng.permutation(len(triples)))
     k = torch.tensor([[40.0, 0, 16], [0, 40, 16], [0, 0, 1]])
     one, other = rasterise(verts, faces, k, 32), rasterise(verts, faces[order], k, 32)
-    torch.testing.assert_close(one.depth_m, other.depth_m, rtol=0, atol=0)
+    assert torch.equal(one.mask, other.mask)
+    torch.testing.assert_close(one.depth_m, other.depth_m, rtol=1e-6, atol=0)
+    # Of two faces at one depth the last wins (seed 34: near a vertex that they share), which an order decides.
+    gaps = np.stack([cast_rays(v.numpy(), triples, k.numpy(), (32, 32))[3] for v in verts])
     back = torch.where(other.mask, order[other.face_index.clamp(min=0)], -1)
-    assert torch.equal(back, one.face_index)
+    assert (gaps[(back != one.face_index).numpy()] < 1e-6).all()
 
 
 def test_a_batch_equals_its_singles(bumpy, intrinsics_px):
