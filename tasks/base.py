@@ -11,7 +11,10 @@ from typing import Literal
 class Metric:
     """One number of a table, declared once.
 
-    ``columns`` names the per-sample columns that the metric is computed from (its own name unless told otherwise);
+    ``columns`` names the per-sample columns that the metric is computed from (its own name unless told otherwise).
+    Its value is the mean over the columns of each column's mean over the samples; a sample with a hole (NaN) in any
+    of them is left out, unless ``per_column`` says that each column keeps what it has (InterHand2.6M averages every
+    joint over the frames where it is valid). ``where`` names a column that is 1 for the samples that count.
     ``levels`` is given for a calibration metric only: its columns hold the share of coordinates inside the central
     interval of each level, and the metric is the mean absolute gap between the mean of a column and its level.
     """
@@ -25,11 +28,22 @@ class Metric:
     digits: int = 2
     columns: tuple[str, ...] = ()
     levels: tuple[float, ...] = ()
+    per_column: bool = False
+    where: str = ""
 
     @property
     def sample_columns(self) -> tuple[str, ...]:
-        """The per-sample columns this metric is made of."""
+        """The per-sample columns this metric is the mean of."""
         return self.columns or (self.name,)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Every per-sample column that must be there: ``sample_columns`` and ``where``."""
+        return (*self.sample_columns, *((self.where,) if self.where else ()))
+
+
+Alignment = Literal["P1", "P2", "none"]
+"""What ``pa_`` metrics, AUC and F-scores are aligned with: see ``tasks.geometry.alignment``."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +52,27 @@ class Protocol:
 
     name: str
     version: int
+    tasks: tuple[str, ...]
+    """The tasks whose predictions it scores."""
     text: str
+    """For the reader of a table: what is measured on which frames, after which alignment, with what given."""
     root_joint: str
-    alignment: str
+    """Joint that root-relative errors subtract: ``wrist``, ``middle_mcp``, ``index_mcp``."""
+    alignment: Alignment
     metrics: tuple[str, ...]
+    source: str
+    """The official script, or ``ours``."""
+    own_forms: tuple[Metric, ...] = ()
+    """Metrics that this protocol computes or aggregates in a form of its own, under their usual names."""
 
     @property
     def label(self) -> str:
         """``name/version``, the form that identities and tables use."""
         return f"{self.name}/{self.version}"
+
+    def header(self) -> dict[str, object]:
+        """What a record keeps of it."""
+        return {"name": self.name, "version": self.version, "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -59,6 +85,8 @@ class TaskSpec:
     layouts: tuple[str, ...]
     protocols: dict[str, str]
     """Layout name -> name of its official protocol."""
+    ladder: tuple[str, ...]
+    """The same error from no alignment to the most forgiving one: columns of the protocol-sensitivity table."""
     headline: tuple[str, ...]
     """Metrics of the leaderboard, first the one that ranks."""
     reference: str

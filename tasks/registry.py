@@ -6,29 +6,21 @@ from typing import Any
 from tasks.base import Metric, Protocol, TaskSpec
 from tasks.errors import unknown_name
 from tasks.metrics.declarations import METRICS as METRICS
-
-_FREIHAND = Protocol(
-    name="freihand",
-    version=1,
-    text=(
-        "FreiHAND's official protocol, every test frame: PA errors, AUC (0 to 50 mm) and F-scores after the similarity "
-        "that fits each frame best (reflections allowed; joints and vertices each by themselves), abs. ones without "
-        "any alignment. Beside it: MPJPE and MPVPE relative to the wrist, and texture at the image's own size on the "
-        "silhouette of the true mesh, as the test split has no masks."
-    ),
-    root_joint="wrist",
-    alignment="P1",
-    metrics=tuple(METRICS),
-)
-
-PROTOCOLS: dict[str, Protocol] = {_FREIHAND.name: _FREIHAND}
+from tasks.protocols import PROTOCOLS as PROTOCOLS
+from tasks.protocols import SINGLE_HAND_LADDER
 
 _SINGLE_HAND = TaskSpec(
     name="single_hand",
     version=1,
     summary="3D joints, mesh and texture of one right hand from one RGB crop with known intrinsics",
-    layouts=("freihand",),
-    protocols={"freihand": "freihand"},
+    layouts=("freihand", "ho3d_v2", "ho3d_v3", "dexycb", "dexycb_s1", "dexycb_s2", "dexycb_s3"),
+    protocols={
+        "freihand": "freihand",
+        "ho3d_v2": "ho3d_v2",
+        "ho3d_v3": "ho3d_v3",
+        **dict.fromkeys(("dexycb", "dexycb_s1", "dexycb_s2", "dexycb_s3"), "dexycb"),
+    },
+    ladder=SINGLE_HAND_LADDER,
     headline=(
         "mpjpe_mm",
         "pa_mpjpe_mm",
@@ -60,6 +52,12 @@ def find_metric(name: str) -> Metric:
     if name not in METRICS:
         raise unknown_name("metric", name, METRICS)
     return METRICS[name]
+
+
+def metrics_of(protocol: Protocol | str | None) -> dict[str, Metric]:
+    """Every metric's declaration, in the protocol's own form where it has one; a name that is unknown has none."""
+    found = PROTOCOLS.get(protocol) if isinstance(protocol, str) else protocol
+    return METRICS | {metric.name: metric for metric in found.own_forms} if found else METRICS
 
 
 def load_task(name: str) -> Any:

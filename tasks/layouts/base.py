@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,15 @@ class HandSamples(ABC):
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def mirrored(self) -> np.ndarray:
+        """(n_images,) bool: the hand is a left one, so image, camera and labels are given mirrored in x."""
+        return np.zeros(len(self), dtype=bool)
+
+    def verts(self, rows: np.ndarray) -> np.ndarray:
+        """(k, 778, 3) float32: the vertices of these annotations, decoded on demand where the layout stores none."""
+        return self.verts_m[rows]
+
     @abstractmethod
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8, sRGB. Raises RequestError that names the file when it is missing or undecodable."""
@@ -55,6 +65,46 @@ class HandSamples(ABC):
     @abstractmethod
     def mask(self, index: int) -> np.ndarray | None:
         """(H, W) bool, the hand's own pixels, or None where the layout stores none for this split."""
+
+
+class TwoHandSamples(ABC):
+    """One split of a two-hand dataset. Hands are right, then left; joints per hand in order B, metres, camera frame.
+
+    Where a hand has no annotation its numbers are NaN and its flags False.
+    """
+
+    ids: list[str]
+    """``capture/sequence/camera/frame`` or alike, one per image, stable across copies of the dataset."""
+    clusters: list[str]
+    """Capture and sequence of each image: the unit of replication."""
+    intrinsics_px: np.ndarray
+    """(n, 3, 3) float64, of the whole image."""
+    joints_m: np.ndarray
+    """(n, 2, 21, 3) float32."""
+    joint_valid: np.ndarray
+    """(n, 2, 21) bool: annotated, inside the image, and the hand's wrist is valid."""
+    hand_type: np.ndarray
+    """(n,) str: ``right``, ``left`` or ``interacting``."""
+    hand_type_valid: np.ndarray
+    """(n,) bool."""
+    has_fit: np.ndarray
+    """(n, 2) bool: the hand has MANO parameters."""
+    box_px: np.ndarray
+    """(n, 4) float64: x, y, width, height of the annotated box around the hands."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def fits(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Camera-frame MANO fits of these images, NaN where ``has_fit`` is False.
+
+        ``verts_m`` (k, 2, 778, 3), ``pose_aa`` (k, 2, 48) with ``hands_mean`` still to be added, ``betas`` (k, 2, 10).
+        """
+
+    @abstractmethod
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8, sRGB, whole. Raises RequestError that names the file when it is missing or undecodable."""
 
 
 class Layout(ABC):
@@ -66,8 +116,8 @@ class Layout(ABC):
         self.root = Path(root)
 
     @abstractmethod
-    def split(self, name: str) -> HandSamples:
-        """The samples of ``train`` or ``test``. Raises RequestError for a missing or damaged file."""
+    def split(self, name: str) -> Any:
+        """``HandSamples`` or ``TwoHandSamples`` of ``train`` or ``test``. Raises RequestError for a missing or damaged file."""
 
     @abstractmethod
     def check(self) -> Iterator[Problem]:
