@@ -62,6 +62,16 @@ class Protocol:
     metrics: tuple[str, ...]
     source: str
     """The official script, or ``ours``."""
+    precision: Literal["float64", "float32"] = "float64"
+    """In which the official script computes."""
+    scale_bone: tuple[int, int] = (0, 9)
+    """Root and end of the bone that ``st_`` errors scale by: wrist and middle base."""
+    counts_root: bool = True
+    """Whether root-relative means include the root joint, whose error is 0."""
+    mesh_follows_joints: bool = False
+    """Whether vertices are aligned by the joints' transform instead of one of their own."""
+    auc_from_zero: bool = True
+    """Whether the PCK curve includes the threshold 0, which no rounded number reaches."""
     own_forms: tuple[Metric, ...] = ()
     """Metrics that this protocol computes or aggregates in a form of its own, under their usual names."""
 

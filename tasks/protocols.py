@@ -101,18 +101,32 @@ DEXYCB = Protocol(
     source="NVlabs/dex-ycb-toolkit: dex_ycb_toolkit/hpe_eval.py",
 )  # fmt: skip
 
+_P2 = "after the similarity without reflection that fits the joints best"
+_P2_MESH = "after the similarity without reflection that fits the vertices best"
+
+
+def _redefined(definitions: dict[str, str]) -> tuple[Metric, ...]:
+    """Metrics of the same name that this protocol computes in another way."""
+    return tuple(replace(METRICS[name], definition=text, source="ours") for name, text in definitions.items())
+
+
 HAMER_PA = Protocol(
     name="hamer_pa",
     version=1,
     tasks=("single_hand",),
     text=(
-        "HaMeR's evaluation: MPJPE relative to the wrist and PA-MPJPE after the similarity without reflection that fits "
-        "each frame best, in float32; vertices in the same way."
+        "HaMeR's evaluation: MPJPE relative to the wrist and PA-MPJPE after the similarity without reflection that "
+        "fits each frame best, in float32; vertices in the same way."
     ),
     root_joint="wrist",
     alignment="P2",
     metrics=("mpjpe_mm", "pa_mpjpe_mm", "mpvpe_mm", "pa_mpvpe_mm", *SINGLE_HAND_LADDER),
     source="geopavlakos/hamer: hamer/utils/pose_utils.py",
+    precision="float32",
+    own_forms=tuple(
+        replace(METRICS[name], definition=f"mean {point} distance {how}", source="geopavlakos/hamer")
+        for name, point, how in (("pa_mpjpe_mm", "joint", _P2), ("pa_mpvpe_mm", "vertex", _P2_MESH))
+    ),
 )
 
 HOUSE = Protocol(
@@ -129,6 +143,20 @@ HOUSE = Protocol(
     alignment="P2",
     metrics=(*POINTS, *FREIHAND_CURVES, *UNCERTAINTY, *TEXTURE, *SINGLE_HAND_LADDER),
     source="ours",
+    counts_root=False,
+    mesh_follows_joints=True,
+    auc_from_zero=False,
+    own_forms=_redefined(
+        {
+            "mpjpe_mm": "mean distance of the 20 joints that are not the wrist, the wrist moved to the origin",
+            "pa_mpjpe_mm": f"mean joint distance {_P2}",
+            "pa_mpvpe_mm": f"mean vertex distance {_P2}",
+            "auc_joints": f"area under the PCK curve of joints, 99 thresholds above 0 up to 50 mm, {_P2}",
+            "auc_verts": f"area under the PCK curve of vertices, 99 thresholds above 0 up to 50 mm, {_P2}",
+            "f5": f"{METRICS['f5'].definition.split(', after')[0]}, {_P2}",
+            "f15": f"{METRICS['f15'].definition.split(', after')[0]}, {_P2}",
+        }
+    ),
 )
 
 HANDS, N_JOINTS = ("right", "left"), 21
@@ -195,8 +223,8 @@ IM2HANDS = Protocol(
     text=(
         "Im2Hands' protocol: each hand sealed at the wrist and measured in its wrist-centred canonical frame; IoU at "
         "100,000 uniform points of a 44 cm box, apart from it at near-surface points (sigma 4 mm), two-sided mean "
-        "unsquared Chamfer distance of 100,000 surface points; the mean of left and right. Fixed sampling seed. A missing "
-        "mesh is undefined and counted."
+        "unsquared Chamfer distance of 100,000 surface points; the mean of left and right. Fixed sampling seed. A "
+        "missing mesh is undefined and counted."
     ),
     root_joint="wrist",
     alignment="none",
@@ -230,8 +258,8 @@ DIFFHOI_OBJECT = Protocol(
     tasks=("hand_object",),
     text=(
         "DiffHOI's object protocol: the reconstructed object registered to the true one from ten starts, rigidly and, "
-        "in columns of their own, with a scale; F at 5, 10 and 20 mm and the sum of mean squared nearest distances over "
-        "10,000 surface points of each; apart from it, hand-object Chamfer distance in the hand frame without any "
+        "in columns of their own, with a scale; F at 5, 10 and 20 mm and the sum of mean squared nearest distances "
+        "over 10,000 surface points of each; apart from it, hand-object Chamfer distance in the hand frame without any "
         "registration, the mean over a clip's frames. Fixed sampling seed."
     ),
     root_joint="wrist",
@@ -260,6 +288,7 @@ DIFFHOI_HAND = Protocol(
         "st_auc_joints", "rel_auc_verts", "auc_verts", "rel_f5", "rel_f15", "f5", "f15", "acceleration_error_mm",
     ),
     source="JudyYe/diffhoi: tools/hand_eval.py, tools/harvest.py",
+    scale_bone=(0, 4),
 )  # fmt: skip
 
 PROTOCOLS: dict[str, Protocol] = {

@@ -36,7 +36,7 @@ _SINGLE_HAND = TaskSpec(
     implementation="tasks.single_hand:SingleHand",
     prediction_fields={
         "joints_cam_m": "(B, 21, 3) float32, metres, OpenCV camera frame, finger-major, wrist first; required",
-        "verts_cam_m": "(B, 778, 3) float32, metres, OpenCV camera frame; required",
+        "verts_cam_m": "(B, 778, 3) float32, metres, OpenCV camera frame; without it, mesh metrics do not apply",
         "joints_log_var": "(B, 21, 3) float32, log of m^2, of the wrist-relative joints",
         "verts_log_var": "(B, 778, 3) float32, log of m^2, of the wrist-relative vertices",
         "vertex_rgb": "(B, 778, 3) float32, lit sRGB colour in [0, 1] of each vertex",
@@ -44,7 +44,36 @@ _SINGLE_HAND = TaskSpec(
     },
 )
 
-TASKS: dict[str, TaskSpec] = {_SINGLE_HAND.name: _SINGLE_HAND}
+_TWO_HANDS = TaskSpec(
+    name="two_hands",
+    version=1,
+    summary="3D joints, meshes and relative place of both hands from one RGB image with known intrinsics",
+    layouts=("interhand26m",),
+    protocols={"interhand26m": "interhand26m"},
+    ladder=(),
+    headline=(
+        "mpjpe_mm",
+        "mpjpe_single_mm",
+        "mpjpe_interacting_mm",
+        "mpvpe_mm",
+        "mrrpe_mm",
+        "handedness_accuracy",
+        "iou",
+        "iou_near",
+        "cd_mm",
+        "penetration_cm3",
+    ),
+    reference="halo",
+    implementation="tasks.two_hands:TwoHands",
+    prediction_fields={
+        "joints_cam_m": "(B, 2, 21, 3) float32, metres, OpenCV camera frame, right hand then left; NaN: no such hand",
+        "verts_cam_m": "(B, 2, 778, 3) float32, metres, OpenCV camera frame",
+        "relative_root_m": "(B, 3) float32, metres, left wrist minus right wrist; the joints' own unless given",
+        "handedness": "(B, 2) float32, probability that a right, that a left hand is there",
+    },
+)
+
+TASKS: dict[str, TaskSpec] = {task.name: task for task in (_SINGLE_HAND, _TWO_HANDS)}
 
 
 def find_metric(name: str) -> Metric:

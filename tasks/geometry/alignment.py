@@ -7,11 +7,15 @@ P3            ``align_bone``            one bone's scale      HO-3D's ST, IntagH
 P4            ``align_root``            translation only      InterHand2.6M, DexYCB root-relative
 ============  ==============================================  ==========================================
 
+``align_rigid`` is P2 without its scale. ``similarity`` gives P2's transform itself, for points that follow others.
+
 Each takes points ``(..., N, 3)`` and returns the aligned prediction. A sample that is not finite, or for which the
 alignment is undefined, comes back as NaN, that sample only: never an exception, never a good score.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,23 +39,52 @@ def align_procrustes(prediction: Tensor, target: Tensor) -> Tensor:
     return _or_nan(aligned, usable)
 
 
-def align_similarity(prediction: Tensor, target: Tensor) -> Tensor:
-    """P2: the least-squares similarity without reflection (Umeyama 1991, equations 39 to 42).
+class Similarity(NamedTuple):
+    """``y -> scale * (y - source) @ rotation.T + target``, one per sample; NaN where undefined."""
+
+    rotation: Tensor
+    """(..., 3, 3), determinant +1."""
+    scale: Tensor
+    """(...,)."""
+    source: Tensor
+    """(..., 3)."""
+    target: Tensor
+    """(..., 3)."""
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Points (..., N, 3) moved."""
+        turned = (points - self.source[..., None, :]) @ self.rotation.mT
+        return turned * self.scale[..., None, None] + self.target[..., None, :]
+
+
+def similarity(prediction: Tensor, target: Tensor) -> Similarity:
+    """The least-squares similarity without reflection (Umeyama 1991, equations 39 to 42).
 
     Undefined, so NaN, for a prediction whose points all coincide, up to rounding.
     """
     usable, x, y = _usable_pair(target, prediction)
-    t1 = x.mean(-2, keepdim=True)
-    x0, y0 = x - t1, y - y.mean(-2, keepdim=True)
+    t1, t2 = x.mean(-2), y.mean(-2)
+    x0, y0 = x - t1[..., None, :], y - t2[..., None, :]
     u, w, vt = torch.linalg.svd(x0.mT @ y0)
     sign = torch.where(torch.linalg.det(u @ vt) < 0, -1.0, 1.0).to(w.dtype)
     flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
     rotation = u @ (flip[..., None] * vt)
     variance = (y0 * y0).sum((-1, -2))
     scale = (w * flip).sum(-1) / variance
-    aligned = (y0 @ rotation.mT) * scale[..., None, None] + t1
     rounding = 8 * torch.finfo(y.dtype).eps * y.abs().amax((-1, -2))
-    return _or_nan(aligned, usable & (variance > y.shape[-2] * rounding**2))
+    defined = usable & (variance > y.shape[-2] * rounding**2)
+    return Similarity(rotation, torch.where(defined, scale, torch.nan), t2, t1)
+
+
+def align_similarity(prediction: Tensor, target: Tensor) -> Tensor:
+    """P2: the prediction moved by its ``similarity``."""
+    return similarity(prediction, target)(prediction)
+
+
+def align_rigid(prediction: Tensor, target: Tensor) -> Tensor:
+    """The prediction under the rotation and translation that fit best, no scale (Kabsch 1976)."""
+    fit = similarity(prediction, target)
+    return fit._replace(scale=torch.where(fit.scale.isnan(), torch.nan, 1.0).to(fit.scale.dtype))(prediction)
 
 
 def align_bone(prediction: Tensor, target: Tensor, root: int = 0, end: int = 9) -> Tensor:

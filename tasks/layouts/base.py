@@ -38,9 +38,9 @@ class HandSamples(ABC):
     intrinsics_px: np.ndarray
     """(n, 3, 3) float64."""
     joints_m: np.ndarray
-    """(n, 21, 3) float32."""
+    """(n, 21, 3) float32; float64, exactly as on disk, in a test split."""
     verts_m: np.ndarray
-    """(n, 778, 3) float32."""
+    """(n, 778, 3), likewise."""
     pose_aa: np.ndarray
     """(n, 48) float32: global rotation and 45 hand angles **with** ``hands_mean`` still to be added."""
     betas: np.ndarray
@@ -55,7 +55,7 @@ class HandSamples(ABC):
         return np.zeros(len(self), dtype=bool)
 
     def verts(self, rows: np.ndarray) -> np.ndarray:
-        """(k, 778, 3) float32: the vertices of these annotations, decoded on demand where the layout stores none."""
+        """(k, 778, 3): the vertices of these annotations, decoded on demand where the layout stores none."""
         return self.verts_m[rows]
 
     @abstractmethod

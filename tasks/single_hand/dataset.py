@@ -40,7 +40,6 @@ class HandDataset:
         self._annotation = torch.from_numpy(np.asarray(samples.annotation_of)[self.indices])
         self._labels = {
             "joints_cam_m": _float32(samples.joints_m),
-            "verts_cam_m": _float32(samples.verts_m),
             "pose_aa": _float32(samples.pose_aa),
             "betas": _float32(samples.betas),
         }
@@ -74,6 +73,7 @@ class HandDataset:
         pixels = self._pixels(indices)
         annotation = self._annotation[indices]
         labels = {name: values[annotation] for name, values in self._labels.items()}
+        labels["verts_cam_m"] = _float32(self.samples.verts(annotation.numpy()))
         scale_x, scale_y = self._scale[indices].unbind(dim=1)
         intrinsics_px = scale_intrinsics(self._intrinsics_px[annotation], scale_x, scale_y).float()
         return HandBatch(
@@ -95,9 +95,13 @@ class HandDataset:
         return self.samples.image(row), self.samples.mask(row), intrinsics_px
 
     def truth(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """True joints (B, 21, 3) and vertices (B, 778, 3) in metres, camera frame, without touching an image."""
-        annotation = self._annotation[indices]
-        return self._labels["joints_cam_m"][annotation], self._labels["verts_cam_m"][annotation]
+        """True joints (B, 21, 3) and vertices (B, 778, 3) in metres, camera frame, float64, without touching an image.
+
+        As exact as the layout has them: labels of a test split are kept in float64.
+        """
+        annotation = self._annotation[indices].numpy()
+        joints_m, verts_m = self.samples.joints_m[annotation], self.samples.verts(annotation)
+        return torch.from_numpy(joints_m.astype(np.float64)), torch.from_numpy(verts_m.astype(np.float64))
 
     def _pixels(self, indices: Tensor) -> Tensor:
         """(B, 4, S, S) uint8: RGB and mask (0 or 1)."""

@@ -1,5 +1,6 @@
 """Pictures of predictions beside the truth: one row per sample, for the eye and for the report."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.nn import functional
 from tasks.geometry.cameras import scale_intrinsics
 from tasks.geometry.normals import pixel_normals
 from tasks.geometry.rasteriser import rasterise
+from tasks.hands.skeleton import BONES
 from tasks.single_hand.dataset import HandDataset
 from tasks.single_hand.texture import load_native, render_colours
 
@@ -24,6 +26,8 @@ PREDICTION_RGB = (0.95, 0.66, 0.47)
 PAPER_RGB = (1.0, 1.0, 1.0)
 SIDE_DISTANCE_M = 0.8
 SIDE_FILL = 0.8
+BONE_SIDES, BONE_RADIUS_M, BONE_BELT = 6, 0.005, 0.25
+"""A bone without flesh is a spindle, thickest at this share of its length."""
 
 
 def render_rows(
@@ -31,18 +35,19 @@ def render_rows(
 ) -> Image.Image:
     """The picture: image, truth, prediction, its texture where there is one, both from the side.
 
-    Row i of each prediction field belongs to ``indices[i]``. A prediction that is not finite shows no mesh.
+    Row i of each prediction field belongs to ``indices[i]``. A prediction that is not finite shows no mesh; one without
+    a mesh on these faces is shown by its bones.
     """
     image, intrinsics_px = enlarged(dataset, indices)
     paper = image.new_tensor(PAPER_RGB)[:, None, None].expand_as(image)
     true_joints_m, true_verts_m = dataset.truth(indices)
     fields = {name: torch.from_numpy(np.asarray(values, np.float32)) for name, values in predictions.items()}
-    verts_m = fields["verts_cam_m"]
+    verts_m, own_faces = _drawn_mesh(fields, true_verts_m.shape[1], faces)
 
     columns = {
         "image": image,
         "truth": over(shaded(true_verts_m, faces, intrinsics_px, TRUTH_RGB), image),
-        "prediction": over(shaded(verts_m, faces, intrinsics_px, PREDICTION_RGB), image),
+        "prediction": over(shaded(verts_m, own_faces, intrinsics_px, PREDICTION_RGB), image),
     }
     if "vertex_rgb" in fields:
         colours, seen = render_colours(
@@ -52,8 +57,32 @@ def render_rows(
     true_side_m, side_m = side_view(true_verts_m, true_joints_m), side_view(verts_m, fields["joints_cam_m"])
     centre_m, camera = side_camera(true_side_m)
     columns["truth, side"] = over(shaded(true_side_m - centre_m, faces, camera, TRUTH_RGB), paper)
-    columns["prediction, side"] = over(shaded(side_m - centre_m, faces, camera, PREDICTION_RGB), paper)
+    columns["prediction, side"] = over(shaded(side_m - centre_m, own_faces, camera, PREDICTION_RGB), paper)
     return compose(columns)
+
+
+def _drawn_mesh(fields: Mapping[str, Tensor], n_verts: int, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """Vertices and faces that show a prediction."""
+    if "verts_cam_m" in fields and fields["verts_cam_m"].shape[1] == n_verts:
+        return fields["verts_cam_m"], faces
+    return bone_mesh(fields["joints_cam_m"])
+
+
+def bone_mesh(joints_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Each bone of (B, 21, 3) joints as a spindle: vertices (B, 20 * 8, 3) and faces (F, 3)."""
+    bones = torch.tensor(BONES)
+    start, end = joints_m[:, bones[:, 0]], joints_m[:, bones[:, 1]]
+    along = functional.normalize(end - start, dim=-1)
+    aside = functional.normalize(torch.linalg.cross(along, along.roll(1, dims=-1)), dim=-1)
+    across = torch.linalg.cross(along, aside)
+    belt = start + BONE_BELT * (end - start)
+    angles = [math.tau * k / BONE_SIDES for k in range(BONE_SIDES)]
+    ring = [belt + BONE_RADIUS_M * (math.cos(a) * aside + math.sin(a) * across) for a in angles]
+    verts = torch.stack([start, *ring, end], dim=2)
+    next_to = [(k, k % BONE_SIDES + 1) for k in range(1, BONE_SIDES + 1)]
+    one = torch.tensor([(0, b, a) for a, b in next_to] + [(BONE_SIDES + 1, a, b) for a, b in next_to])
+    faces = one + (BONE_SIDES + 2) * torch.arange(len(bones))[:, None, None]
+    return verts.flatten(1, 2), faces.flatten(0, 1)
 
 
 def enlarged(dataset: HandDataset, indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,25 +9,25 @@ from torch import Tensor
 
 from tasks.base import Protocol
 from tasks.errors import RequestError
-from tasks.geometry.alignment import align_procrustes, align_similarity
-from tasks.metrics import points, uncertainty
-from tasks.metrics.declarations import CALIBRATION_LEVELS, COVERAGE_COLUMNS, METRICS
-from tasks.metrics.fscore import f_scores
+from tasks.metrics import uncertainty
+from tasks.metrics.declarations import CALIBRATION_LEVELS, COVERAGE_COLUMNS
+from tasks.registry import metrics_of
 from tasks.single_hand.dataset import HandDataset
-from tasks.single_hand.texture import texture_columns
+from tasks.single_hand.point_columns import MESH_METRICS, ROOT_JOINTS, UNMATCHED_METRICS, point_columns
+from tasks.single_hand.texture import PIXEL_METRICS, texture_columns
 
-ALIGNMENTS = {"P1": align_procrustes, "P2": align_similarity}
-ROOT_JOINTS = {"wrist": 0, "middle_mcp": 9}
-F_THRESHOLDS_M = (0.005, 0.015)
-SHAPES: dict[str, tuple[int, ...]] = {
+N_VERTS = 778
+SHAPES: dict[str, tuple[int | None, ...]] = {
     "joints_cam_m": (21, 3),
-    "verts_cam_m": (778, 3),
+    "verts_cam_m": (None, 3),
     "joints_log_var": (21, 3),
-    "verts_log_var": (778, 3),
-    "vertex_rgb": (778, 3),
+    "verts_log_var": (N_VERTS, 3),
+    "vertex_rgb": (N_VERTS, 3),
     "flat_rgb": (3,),
 }
-REQUIRED = ("joints_cam_m", "verts_cam_m")
+"""Shape of each field after the samples; None: any number."""
+REQUIRED = "joints_cam_m"
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Scores:
     """Per-sample columns, and the metrics that do not apply with the reason why."""
 
     columns: dict[str, np.ndarray]
-    """Column name (see ``Metric.sample_columns``) -> (n,) float64, NaN where undefined."""
+    """Column name (see ``Metric.needs``) -> (n,) float64, NaN where undefined."""
     not_applicable: dict[str, str]
     """Metric name -> reason."""
 
@@ -49,73 +49,72 @@ def score(
 ) -> Scores:
     """Score the predictions for these positions of the dataset; row i of each field belongs to ``indices[i]``.
 
-    A sample with a joint or vertex that is not finite is NaN in every column. Raises RequestError for a missing field
-    or a wrong shape.
+    A sample with a joint or vertex that is not finite is NaN in every column. Only what the protocol asks for is
+    computed. Raises RequestError for a missing field or a wrong shape.
     """
     check_predictions(predictions, len(indices))
     fields = {name: torch.from_numpy(np.asarray(predictions[name], np.float64)) for name in predictions}
-    truth = {name: points_m.double() for name, points_m in zip(REQUIRED, dataset.truth(indices), strict=True)}
-    geometry_ok = _finite(fields["joints_cam_m"]) & _finite(fields["verts_cam_m"])
-    columns = _spread(geometry_columns(protocol, *_rows(geometry_ok, fields, truth)), geometry_ok)
-    not_applicable: dict[str, str] = {}
+    joints_m, verts_m = dataset.truth(indices)
+    truth = {"joints_cam_m": joints_m, "verts_cam_m": verts_m}
+    absent = not_applicable(protocol, fields)
+    wanted = [name for name in protocol.metrics if name not in absent]
+    geometry_ok = _finite(fields["joints_cam_m"]) & _finite(fields.get("verts_cam_m", fields["joints_cam_m"]))
 
-    if "verts_log_var" in fields:
+    dtype = DTYPES[protocol.precision]
+    pair = [{n: v.to(dtype) for n, v in table.items()} for table in _rows(geometry_ok, fields, truth)]
+    columns = _spread(point_columns(protocol, wanted, *pair), geometry_ok)
+    if "nll" in wanted:
         ok = geometry_ok & _finite(fields["verts_log_var"])
         columns |= _spread(uncertainty_columns(protocol, *_rows(ok, fields, truth)), ok)
-    else:
-        not_applicable |= dict.fromkeys(("nll", "calibration_error"), "no variances")
+    if PIXEL_METRICS & set(wanted):
+        ok = geometry_ok & _finite(fields["vertex_rgb"])
+        ok &= _finite(fields.get("flat_rgb", torch.zeros(len(indices), 1)))
+        measured, reasons = texture_columns(_rows(ok, fields)[0], dataset, indices[ok], faces)
+        columns |= _spread(measured, ok)
+        absent |= {name: reason for name, reason in reasons.items() if name in protocol.metrics}
 
-    ok = geometry_ok & _finite(fields.get("vertex_rgb", torch.zeros(len(indices), 1)))
-    ok &= _finite(fields.get("flat_rgb", torch.zeros(len(indices), 1)))
-    measured, reasons = texture_columns(_rows(ok, fields, truth)[0], dataset, indices[ok], faces)
-    columns |= _spread(measured, ok)
-    not_applicable |= reasons
-    return _of_protocol(protocol, columns, not_applicable)
+    metrics = metrics_of(protocol)
+    names = [column for name in wanted if name not in absent for column in metrics[name].needs]
+    return Scores({name: columns[name] for name in names}, absent)
 
 
 def check_predictions(predictions: Mapping[str, np.ndarray], count: int) -> None:
-    """Raise RequestError unless the fields are known, the required ones there and all shapes right."""
-    missing = [name for name in REQUIRED if name not in predictions]
-    if missing:
-        raise RequestError(f"predictions lack the field '{missing[0]}': expected {', '.join(REQUIRED)}.")
+    """Raise RequestError unless the fields are known, the joints there and all shapes right."""
+    if REQUIRED not in predictions:
+        raise RequestError(f"predictions lack the field '{REQUIRED}': expected it, and what else there is.")
     for name, values in predictions.items():
         if name not in SHAPES:
             raise RequestError(f"unknown prediction field '{name}': expected some of {', '.join(SHAPES)}.")
-        expected = (count, *SHAPES[name])
-        if np.shape(values) != expected:
-            raise RequestError(
-                f"prediction field '{name}' has shape {np.shape(values)}: expected {expected}."
-            )
+        expected, shape = (count, *SHAPES[name]), np.shape(values)
+        if len(shape) != len(expected) or any(
+            e is not None and e != s for e, s in zip(expected, shape, strict=True)
+        ):
+            wanted = str(expected).replace("None", "V")
+            raise RequestError(f"prediction field '{name}' has shape {shape}: expected {wanted}.")
 
 
-def geometry_columns(
-    protocol: Protocol, predicted: Mapping[str, Tensor], true: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Errors, AUC and F-scores of finite predictions."""
-    columns: dict[str, Tensor] = {}
-    align = ALIGNMENTS[protocol.alignment]
-    root = ROOT_JOINTS[protocol.root_joint]
-    for field, error, kind in (("joints_cam_m", "mpjpe_mm", "joints"), ("verts_cam_m", "mpvpe_mm", "verts")):
-        aligned_m = align(predicted[field], true[field])
-        relative = [
-            points_m[field] - points_m["joints_cam_m"][:, root, None] for points_m in (predicted, true)
-        ]
-        raw_m, aligned_error_m = (points.distances_m(x, true[field]) for x in (predicted[field], aligned_m))
-        columns[error] = points.mean_distance_mm(points.distances_m(*relative))
-        columns[f"pa_{error}"] = points.mean_distance_mm(aligned_error_m)
-        columns[f"abs_{error}"] = points.mean_distance_mm(raw_m)
-        columns[f"auc_{kind}"] = points.auc(aligned_error_m)
-        columns[f"abs_auc_{kind}"] = points.auc(raw_m)
-    for prefix, verts_m in (("", aligned_m), ("abs_", predicted["verts_cam_m"])):
-        values = f_scores(verts_m.numpy(), true["verts_cam_m"].numpy(), F_THRESHOLDS_M)
-        columns[f"{prefix}f5"], columns[f"{prefix}f15"] = torch.from_numpy(values).unbind(dim=1)
-    return columns
+def not_applicable(protocol: Protocol, fields: Mapping[str, Tensor]) -> dict[str, str]:
+    """Why a metric of the protocol cannot be measured on predictions with these fields."""
+    reasons: dict[str, str] = {}
+    n_verts = fields["verts_cam_m"].shape[1] if "verts_cam_m" in fields else 0
+    if not n_verts:
+        reasons |= dict.fromkeys(MESH_METRICS, "no vertices")
+    elif n_verts != N_VERTS:
+        reasons |= dict.fromkeys(
+            MESH_METRICS - UNMATCHED_METRICS, f"{n_verts} vertices, not MANO's {N_VERTS}"
+        )
+    whole = n_verts == N_VERTS
+    if not (whole and "verts_log_var" in fields):
+        reasons |= dict.fromkeys(("nll", "calibration_error"), "no variances")
+    if not (whole and "vertex_rgb" in fields):
+        reasons |= dict.fromkeys(PIXEL_METRICS, "no texture head")
+    return {name: reasons[name] for name in protocol.metrics if name in reasons}
 
 
 def uncertainty_columns(
     protocol: Protocol, predicted: Mapping[str, Tensor], true: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Likelihood and coverage of the wrist-relative vertices."""
+    """Likelihood and coverage of the root-relative vertices."""
     root = ROOT_JOINTS[protocol.root_joint]
     mean_m, true_m = (p["verts_cam_m"] - p["joints_cam_m"][:, root, None] for p in (predicted, true))
     log_var = predicted["verts_log_var"]
@@ -140,15 +139,3 @@ def _spread(columns: Mapping[str, Tensor], ok: Tensor) -> dict[str, np.ndarray]:
         whole[ok.numpy()] = torch.where(values.isfinite(), values, torch.nan).numpy()
         spread[name] = whole
     return spread
-
-
-def _of_protocol(
-    protocol: Protocol, columns: dict[str, np.ndarray], not_applicable: dict[str, str]
-) -> Scores:
-    """Only the protocol's metrics."""
-    wanted = [name for name in protocol.metrics if name not in not_applicable]
-    names = [column for name in wanted for column in METRICS[name].sample_columns]
-    return Scores(
-        {name: columns[name] for name in names},
-        {name: reason for name, reason in not_applicable.items() if name in protocol.metrics},
-    )

@@ -16,6 +16,7 @@ CHUNK = 16
 TRUE_MASK = ("psnr_db", "ssim", "texture_l1", "lpips")
 PRED_MASK = tuple(f"{name}_pred_mask" for name in TRUE_MASK)
 FLAT = "psnr_flat_db"
+PIXEL_METRICS = frozenset({*TRUE_MASK, *PRED_MASK, FLAT})
 
 Compare = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Rendered and true image (B, 3, H, W) and a mask (B, H, W) -> (B,)."""
@@ -26,12 +27,10 @@ def texture_columns(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Columns (n,) of the texture metrics that apply, and the reasons of those that do not.
 
-    ``predicted`` holds finite fields for the positions ``indices``; without ``vertex_rgb`` nothing applies. The true
-    mask is the layout's; in a split that stores none (FreiHAND's test split) it is the silhouette of the true mesh,
-    which includes what an object in front covers.
+    ``predicted`` holds finite fields for the positions ``indices``, ``vertex_rgb`` among them. The true mask is the
+    layout's; in a split that stores none (FreiHAND's test split) it is the silhouette of the true mesh, which includes
+    what an object in front covers.
     """
-    if "vertex_rgb" not in predicted:
-        return {}, dict.fromkeys((*TRUE_MASK, FLAT, *PRED_MASK), "no texture head")
     comparisons, reasons = _comparisons()
     if "flat_rgb" not in predicted:
         reasons[FLAT] = "no mean skin colour"

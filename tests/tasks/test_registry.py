@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from tasks.errors import RequestError
-from tasks.registry import METRICS, PROTOCOLS, TASKS, find_metric, load_task
+from tasks.registry import METRICS, PROTOCOLS, TASKS, find_metric, load_task, metrics_of
 
 
 def test_listing_imports_neither_torch_nor_numpy():
@@ -19,14 +19,27 @@ def test_listing_imports_neither_torch_nor_numpy():
 def test_a_tasks_declaration_points_at_things_that_exist(task):
     assert set(task.protocols) == set(task.layouts)
     assert set(task.headline) <= set(METRICS)
+    scored = {metric for p in PROTOCOLS.values() if task.name in p.tasks for metric in p.metrics}
+    assert set(task.headline) | set(task.ladder) <= scored
     for name in task.protocols.values():
-        assert set(task.headline) <= set(PROTOCOLS[name].metrics)
+        assert task.name in PROTOCOLS[name].tasks
+        assert task.headline[0] in PROTOCOLS[name].metrics
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 def test_a_protocols_metrics_exist(protocol):
     assert set(protocol.metrics) <= set(METRICS)
     assert protocol.label == f"{protocol.name}/{protocol.version}"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_a_protocols_own_forms_are_of_metrics_it_measures(protocol):
+    forms = metrics_of(protocol)
+    for own in protocol.own_forms:
+        assert own.name in protocol.metrics
+        assert forms[own.name] is own
+        assert (own.unit, own.direction) == (METRICS[own.name].unit, METRICS[own.name].direction)
+    assert metrics_of("no such protocol") == METRICS
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -85,8 +85,9 @@ class FreiHandSamples(HandSamples):
     def __init__(self, root: Path, split: SplitName) -> None:
         self._root, self._split = root, split
         self.intrinsics_px = read_annotation(root, split, "K", np.float64)
-        self.joints_m = read_annotation(root, split, "xyz")
-        self.verts_m = read_annotation(root, split, "verts")
+        exact = np.float64 if split == "evaluation" else np.float32
+        self.joints_m = read_annotation(root, split, "xyz", exact)
+        self.verts_m = read_annotation(root, split, "verts", exact)
         self.pose_aa, self.betas = split_mano(read_annotation(root, split, "mano"))
         self._image_ids = self._find_images()
         self.annotation_of = np.array([sample_of(i) for i in self._image_ids], dtype=np.int64)

@@ -8,12 +8,20 @@ from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
-from tasks.geometry.alignment import align_bone, align_procrustes, align_root, align_similarity
+from tasks.geometry.alignment import (
+    align_bone,
+    align_procrustes,
+    align_rigid,
+    align_root,
+    align_similarity,
+    similarity,
+)
 
 ALIGNMENTS = {
     "P1": align_procrustes,
     "P2": align_similarity,
     "P3": align_bone,
+    "rigid": align_rigid,
     "P4": lambda y, x: align_root(y, y[..., 0, :], x[..., 0, :]),
 }
 
@@ -173,3 +181,17 @@ def test_dtype_and_any_batch_shape_are_kept(name, dtype):
     torch.testing.assert_close(nested.view(6, 21, 3), flat)
     torch.testing.assert_close(single, flat[0])
     assert ALIGNMENTS[name](prediction[:0], target[:0]).shape == (0, 21, 3)
+
+
+def test_the_rigid_alignment_is_scipys_best_rotation_about_the_centroids():
+    prediction, target = hands(11)
+    aligned = align_rigid(torch.tensor(prediction), torch.tensor(target)).numpy()
+    for y, x, found in zip(prediction, target, aligned, strict=True):
+        rotation, _ = Rotation.align_vectors(x - x.mean(0), y - y.mean(0))
+        np.testing.assert_allclose(found, rotation.apply(y - y.mean(0)) + x.mean(0), atol=1e-9)
+
+
+def test_a_similarity_moves_other_points_along():
+    prediction, target = (torch.tensor(a) for a in hands(12, noise=0))
+    fit = similarity(prediction[:, ::2], target[:, ::2])
+    torch.testing.assert_close(fit(prediction), target, rtol=0, atol=1e-9)

@@ -199,8 +199,9 @@ def test_what_a_method_does_not_predict_is_not_applicable_with_its_reason(task, 
         **dict.fromkeys(("nll", "calibration_error"), "no variances"),
         **dict.fromkeys(TEXTURE, "no texture head"),
     }
-    for name, metric in METRICS.items():
-        assert set(metric.sample_columns).isdisjoint(scores.columns) == (name in scores.not_applicable)
+    for name in PROTOCOL.metrics:
+        absent = set(METRICS[name].sample_columns).isdisjoint(scores.columns)
+        assert absent == (name in scores.not_applicable)
 
 
 def test_every_metric_of_the_protocol_is_a_column_or_has_a_reason(task, dataset, truth):
@@ -250,11 +251,118 @@ def test_scores_of_a_part_are_the_part_of_the_scores(task, dataset, truth):
 
 
 def test_a_missing_an_unknown_and_a_misshapen_field_are_named(task, dataset, truth):
-    with pytest.raises(RequestError, match="lack the field 'verts_cam_m'"):
-        scored(task, dataset, {"joints_cam_m": truth["joints_cam_m"]})
+    with pytest.raises(RequestError, match="lack the field 'joints_cam_m'"):
+        scored(task, dataset, {"verts_cam_m": truth["verts_cam_m"]})
     with pytest.raises(RequestError, match="unknown prediction field 'colour'"):
         scored(task, dataset, truth | {"colour": np.zeros((12, 3))})
-    with pytest.raises(
-        RequestError, match=r"'verts_cam_m' has shape \(12, 777, 3\): expected \(12, 778, 3\)"
-    ):
-        scored(task, dataset, truth | {"verts_cam_m": truth["verts_cam_m"][:, 1:]})
+    with pytest.raises(RequestError, match=r"'joints_cam_m' has shape \(12, 20, 3\): expected \(12, 21, 3\)"):
+        scored(task, dataset, truth | {"joints_cam_m": truth["joints_cam_m"][:, 1:]})
+    with pytest.raises(RequestError, match=r"'verts_cam_m' has shape \(11, 778, 3\): expected \(12, V, 3\)"):
+        scored(task, dataset, truth | {"verts_cam_m": truth["verts_cam_m"][1:]})
+
+
+def test_joints_alone_are_scored_and_say_what_a_mesh_would_add(task, dataset, truth):
+    predictions = noisy(truth)
+    with_mesh = scored(task, dataset, predictions).columns
+    scores = scored(task, dataset, {"joints_cam_m": predictions["joints_cam_m"]})
+    assert scores.not_applicable["pa_mpvpe_mm"] == scores.not_applicable["abs_f5"] == "no vertices"
+    for name in ("mpjpe_mm", "pa_mpjpe_mm", "auc_joints", "ladder_p1_mm"):
+        np.testing.assert_array_equal(scores.columns[name], with_mesh[name])
+
+
+def test_another_topology_has_raw_f_scores_and_nothing_that_needs_matching_vertices(task, dataset, truth):
+    every_second = truth | {"verts_cam_m": truth["verts_cam_m"][:, ::2]}
+    scores = scored(task, dataset, every_second)
+    assert scores.not_applicable["mpvpe_mm"] == scores.not_applicable["f5"] == "389 vertices, not MANO's 778"
+    distance = [cdist(t, p) for t, p in zip(truth["verts_cam_m"], every_second["verts_cam_m"], strict=True)]
+    recall = np.array([(d.min(1) < 0.005).mean() for d in distance])
+    np.testing.assert_allclose(scores.columns["abs_f5"], 2 * recall / (1 + recall), rtol=1e-12)
+
+
+def similarity_without_reflection(target, source):
+    """Umeyama's equations for one sample."""
+    x, y = target - target.mean(0), source - source.mean(0)
+    u, d, vt = np.linalg.svd(x.T @ y / len(x))
+    s = np.diag([1, 1, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+    rotation = u @ s @ vt
+    scale = np.trace(np.diag(d) @ s) / (y**2).sum(1).mean()
+    return lambda points: scale * (points - source.mean(0)) @ rotation.T + target.mean(0)
+
+
+def mean_mm(a, b):
+    return 1000 * np.linalg.norm(a - b, axis=-1).mean(-1)
+
+
+def test_ho3d_scales_by_the_bone_from_wrist_to_middle_base(task, dataset, truth):
+    predictions = noisy(truth)
+    columns = scored(task, dataset, predictions, PROTOCOLS["ho3d_v2"]).columns
+    for i, (t, p) in enumerate(zip(truth["joints_cam_m"], predictions["joints_cam_m"], strict=True)):
+        scale = np.linalg.norm(t[9] - t[0]) / np.linalg.norm(p[9] - p[0])
+        moved = p * scale - (p * scale)[0] + t[0]
+        error_m = np.linalg.norm(moved - t, axis=1)
+        assert columns["st_mpjpe_mm"][i] == pytest.approx(1000 * error_m.mean(), rel=1e-9)
+        curve = [(error_m <= threshold).mean() for threshold in np.linspace(0, 0.05, 100)]
+        assert columns["st_auc_joints"][i] == pytest.approx(np.trapezoid(curve) / 99, rel=1e-9)
+
+
+def test_dexycb_has_an_area_for_each_of_its_three_alignments(task, dataset, truth):
+    shifted = {name: points + np.array([0.010, 0, 0]) for name, points in truth.items()}
+    columns = scored(task, dataset, shifted, PROTOCOLS["dexycb"]).columns
+    np.testing.assert_allclose(columns["abs_auc_joints"], 79.5 / 99, rtol=1e-9)
+    wrist_only_is_exact = (1 + 20 * (1 - 0.5 / 99)) / 21
+    assert (columns["rel_auc_joints"] >= wrist_only_is_exact - 1e-9).all()
+    np.testing.assert_allclose(columns["auc_joints"], 1 - 0.5 / 99, rtol=1e-9)
+
+
+def test_hamers_alignment_has_no_reflection_and_agrees_in_float32(task, dataset, truth):
+    predictions = noisy(truth)
+    columns = scored(task, dataset, predictions, PROTOCOLS["hamer_pa"]).columns
+    for name, field in (("pa_mpjpe_mm", "joints_cam_m"), ("pa_mpvpe_mm", "verts_cam_m")):
+        for i, (t, p) in enumerate(zip(truth[field], predictions[field], strict=True)):
+            assert columns[name][i] == pytest.approx(
+                mean_mm(similarity_without_reflection(t, p)(p), t), rel=2e-5
+            )
+    assert set(columns) == set(PROTOCOLS["hamer_pa"].metrics)
+
+
+def test_the_house_protocol_counts_no_wrist_and_aligns_the_mesh_with_its_joints(task, dataset, truth):
+    predictions = noisy(truth)
+    columns = scored(task, dataset, predictions, PROTOCOLS["house"]).columns
+    pairs = zip(
+        *(table[f] for f in ("joints_cam_m", "verts_cam_m") for table in (truth, predictions)), strict=True
+    )
+    for i, (tj, pj, tv, pv) in enumerate(pairs):
+        assert columns["mpjpe_mm"][i] == pytest.approx(mean_mm((pj - pj[0])[1:], (tj - tj[0])[1:]), rel=1e-9)
+        move = similarity_without_reflection(tj, pj)
+        assert columns["pa_mpjpe_mm"][i] == pytest.approx(mean_mm(move(pj), tj), rel=1e-9)
+        assert columns["pa_mpvpe_mm"][i] == pytest.approx(mean_mm(move(pv), tv), rel=1e-9)
+    perfect = scored(task, dataset, truth, PROTOCOLS["house"]).columns
+    np.testing.assert_allclose(perfect["auc_joints"], 1, rtol=1e-12)
+    mirrored = {name: points * [-1, 1, 1] for name, points in truth.items()}
+    assert (scored(task, dataset, mirrored, PROTOCOLS["house"]).columns["pa_mpjpe_mm"] > 5).all()
+
+
+def test_the_ladder_is_the_same_under_every_protocol_and_forgives_more_at_every_rung(task, dataset, truth):
+    predictions = noisy(truth)
+    ladders = [
+        {name: scored(task, dataset, predictions, PROTOCOLS[p]).columns[name] for name in task.spec.ladder}
+        for p in ("freihand", "dexycb", "house")
+    ]
+    for name in task.spec.ladder:
+        for other in ladders[1:]:
+            np.testing.assert_array_equal(ladders[0][name], other[name])
+    rungs = ladders[0]
+    assert (rungs["ladder_rigid_mm"] <= 1.05 * rungs["ladder_wrist_mm"]).all()
+    assert (rungs["ladder_p1_mm"] <= 1.02 * rungs["ladder_p2_mm"]).all()
+    expected = scored(task, dataset, predictions).columns
+    np.testing.assert_allclose(ladders[0]["ladder_p1_mm"], expected["pa_mpjpe_mm"], rtol=1e-12)
+    np.testing.assert_allclose(ladders[0]["ladder_wrist_mm"], expected["mpjpe_mm"], rtol=1e-12)
+    np.testing.assert_allclose(ladders[0]["ladder_abs_mm"], expected["abs_mpjpe_mm"], rtol=1e-12)
+
+
+def test_a_missing_flip_shows_in_the_camera_frame_and_hides_under_procrustes(task, dataset, truth):
+    unflipped = {name: points * [1, -1, -1] for name, points in truth.items()}
+    columns = scored(task, dataset, unflipped).columns
+    distance_mm = 1000 * np.linalg.norm(truth["joints_cam_m"].mean(1), axis=-1)
+    assert (columns["abs_mpjpe_mm"] > 1.8 * distance_mm).all()
+    np.testing.assert_allclose(columns["pa_mpjpe_mm"], 0, atol=1e-5)

@@ -69,3 +69,24 @@ def test_pictures_are_the_same_bytes_each_time(splits):
     test = splits["test"]
     first, second = (SingleHand().renders(predictions_of(test), test, np.arange(5)) for _ in range(2))
     assert first.tobytes() == second.tobytes()
+
+
+def test_joints_without_a_mesh_are_drawn_as_bones_where_the_hand_is(splits):
+    test = splits["test"]
+    rows = torch.arange(2)
+    joints_m, verts_m = (points.numpy() for points in test.truth(rows))
+    with_mesh = SingleHand().renders({"joints_cam_m": joints_m, "verts_cam_m": verts_m}, test, rows)
+    bones = SingleHand().renders({"joints_cam_m": joints_m}, test, rows)
+    assert bones.size == with_mesh.size
+    drawn, hand = (
+        np.any(np.asarray(picture) != np.asarray(bare), axis=-1)
+        for picture, bare in (
+            (bones, SingleHand().renders({"joints_cam_m": joints_m * np.nan}, test, rows)),
+            (
+                with_mesh,
+                SingleHand().renders({"joints_cam_m": joints_m, "verts_cam_m": verts_m * np.nan}, test, rows),
+            ),
+        )
+    )
+    assert 0.1 * hand.sum() < drawn.sum() < hand.sum()
+    assert (drawn & hand).sum() > 0.9 * drawn.sum()
