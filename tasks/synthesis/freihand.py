@@ -7,13 +7,11 @@ of any larger one. (Another kind of processor may round the last bits of a pictu
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from tasks.errors import RequestError
 from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
@@ -32,7 +30,7 @@ from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.bank import BakeTask, Bank
 from tasks.synthesis.compositing import evaluation_frame, training_versions
 from tasks.synthesis.posing import Posed, pose_batch
-from tasks.synthesis.processes import Map, process_map
+from tasks.synthesis.processes import Map, one_thread, process_map
 from tasks.synthesis.rendering import render
 from tasks.synthesis.shading import Stage
 from tasks.synthesis.streams import GENERATOR_VERSION, stream
@@ -122,7 +120,7 @@ def _write_marker(root: Path, size: int, seed: int) -> None:
 
 def make_shard(shard: Shard) -> dict[str, str]:
     """Write the images of a shard; return the JSON text of its annotations, file by file."""
-    with _one_thread():
+    with one_thread():
         hand, stage = _tools(os.environ.get(ENVIRONMENT, ""))
         seed, split = shard.bank.seed, shard.split
         subjects = [subject_of(seed, split, shard.first + i) for i in range(SHARD)]
@@ -161,14 +159,3 @@ def _tools(mano_folder: str) -> tuple[HandModel, Stage]:
     """What every shard of a process needs, anew when another hand model is chosen."""
     hand = load_hand("right")
     return hand, Stage(hand.data)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums are split among threads, so bytes would depend on their number; processes share the cores instead."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -71,24 +71,26 @@ def sample_object(rng: np.random.Generator) -> ObjectDraw:
 
 def object_verts_m(draw: ObjectDraw, joints_m: np.ndarray, verts_m: np.ndarray) -> np.ndarray:
     """(N_VERTS, 3) the object beside a hand with joints (21, 3) and vertices (V, 3), in the camera frame."""
-    place = _held if draw.held else _floating
-    rotation, centre, radius = place(draw, joints_m, verts_m)
+    if draw.held:
+        rotation, centre, radius = held(draw.tilt, draw.half_length_m, joints_m, verts_m)
+    else:
+        rotation, centre, radius = _floating(draw, joints_m, verts_m)
     half = max(draw.half_length_m, radius)
-    return _surface(draw.kind, radius, half, draw.flatness) @ rotation.T + centre
+    return swept_verts_m(draw.kind, radius, half, draw.flatness) @ rotation.T + centre
 
 
-def _held(
-    draw: ObjectDraw, joints_m: np.ndarray, verts_m: np.ndarray
+def held(
+    tilt: np.ndarray, half_length_m: float, joints_m: np.ndarray, verts_m: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Across the palm, inside the curl of the fingers, as thick as they leave room for."""
+    """Rotation, centre and radius of what is held: across the palm, as thick as the curl of the fingers allows."""
     across = joints_m[5] - joints_m[17]
     palm = joints_m[list(_PALM)].mean(axis=0)
     up = np.cross(joints_m[5] - joints_m[0], joints_m[17] - joints_m[0])  # out of the palm
-    rotation = _frame(across, up) @ draw.tilt
+    rotation = _frame(across, up) @ tilt
     curl = joints_m[list(_CURLED)].mean(axis=0)
     centre = 0.5 * (palm + curl) + 0.012 * up / np.linalg.norm(up)
     relative = (verts_m - centre) @ rotation
-    beside = np.abs(relative[:, 2]) < draw.half_length_m
+    beside = np.abs(relative[:, 2]) < half_length_m
     distance = np.linalg.norm(relative[beside, :2], axis=1) if beside.sum() > 20 else np.array([0.02])
     return rotation, centre, float(np.clip(np.quantile(distance, 0.04), *HELD_RADIUS_M))
 
@@ -110,7 +112,7 @@ def _frame(z_axis: np.ndarray, y_hint: np.ndarray) -> np.ndarray:
     return np.stack([x, np.cross(z, x), z], axis=1)
 
 
-def _surface(kind: Kind, radius: float, half_length: float, flatness: float) -> np.ndarray:
+def swept_verts_m(kind: Kind, radius: float, half_length: float, flatness: float) -> np.ndarray:
     """(N_VERTS, 3) about the origin, z along the axis; rows run from the bottom to the top."""
     height, girth = _outline(kind)
     angle = 2 * np.pi * np.arange(AROUND + 1) / AROUND

@@ -36,7 +36,7 @@ def render(stage: Stage, hand: HandModel, posed: Posed, bank: Bank, split: Split
     seed = bank.seed
     skins = _skins(hand, bank, split, range(first, first + count))
     streams = [stream(seed, split, first + i, "material") for i in range(count)]
-    around = _wrist_colours(stage, hand, skins)
+    around = wrist_colours(stage, hand, skins)
     materials = np.stack(
         [_material(streams[i], skins.pictures[i], around[i], posed.draws[i]) for i in range(count)]
     )
@@ -44,7 +44,7 @@ def render(stage: Stage, hand: HandModel, posed: Posed, bank: Bank, split: Split
         torch.from_numpy(posed.verts_m),
         torch.from_numpy(posed.intrinsics_px).float(),
         torch.from_numpy(materials),
-        _lights([stream(seed, split, first + i, "light") for i in range(count)]),
+        lights([stream(seed, split, first + i, "light") for i in range(count)]),
         torch.from_numpy(skins.colours),
     )
 
@@ -59,7 +59,7 @@ def _skins(hand: HandModel, bank: Bank, split: SplitName, samples: range) -> Ski
     )
 
 
-def _wrist_colours(stage: Stage, hand: HandModel, skins: Skins) -> np.ndarray:
+def wrist_colours(stage: Stage, hand: HandModel, skins: Skins) -> np.ndarray:
     """(B, L, 3) the skin along the wrist loop, where the forearm takes over."""
     data = hand.data
     if data.vt is None or data.ft is None:
@@ -71,16 +71,21 @@ def _wrist_colours(stage: Stage, hand: HandModel, skins: Skins) -> np.ndarray:
 
 
 def _material(rng: np.random.Generator, skin: np.ndarray, wrist: np.ndarray, draw: Draw) -> np.ndarray:
-    """MATERIAL_SHAPE float32 sRGB: skin, object above forearm."""
+    sleeve = forearm(rng, wrist, draw.arm)
+    return material(skin, sleeve, surface(rng, SURFACE_TEXELS) if draw.thing else None)
+
+
+def material(skin: np.ndarray, sleeve: np.ndarray, thing: np.ndarray | None) -> np.ndarray:
+    """MATERIAL_SHAPE float32 sRGB: skin, object's surface above forearm."""
     picture = np.zeros(MATERIAL_SHAPE, np.float32)
     picture[:, :SKIN_TEXELS] = skin
-    picture[SURFACE_TEXELS:, SKIN_TEXELS:] = _forearm(rng, wrist, draw.arm)
-    if draw.thing:
-        picture[:SURFACE_TEXELS, SKIN_TEXELS:] = surface(rng, SURFACE_TEXELS)
+    picture[SURFACE_TEXELS:, SKIN_TEXELS:] = sleeve
+    if thing is not None:
+        picture[:SURFACE_TEXELS, SKIN_TEXELS:] = thing
     return picture
 
 
-def _forearm(rng: np.random.Generator, wrist: np.ndarray, arm: Arm) -> np.ndarray:
+def forearm(rng: np.random.Generator, wrist: np.ndarray, arm: Arm) -> np.ndarray:
     """(SURFACE_TEXELS, SURFACE_TEXELS, 3) skin that goes on from the wrist, and cloth where the sleeve begins."""
     size = SURFACE_TEXELS
     place = np.arange(size) / size * len(wrist)
@@ -97,7 +102,7 @@ def _forearm(rng: np.random.Generator, wrist: np.ndarray, arm: Arm) -> np.ndarra
     )
 
 
-def _lights(streams: list[np.random.Generator]) -> Light:
+def lights(streams: list[np.random.Generator]) -> Light:
     """Mostly from above and from the camera's side, with a colour of its own, and softer light from all around."""
     direction, key, ambient, gloss = [], [], [], []
     for rng in streams:

@@ -62,11 +62,11 @@ class Picture:
     """What is seen in front of the background, at the image's resolution."""
 
     rgb: np.ndarray
-    """(B, S, S, 3) float32 sRGB in [0, 1], premultiplied by ``alpha``."""
+    """(B, H, W, 3) float32 sRGB in [0, 1], premultiplied by ``alpha``."""
     alpha: np.ndarray
-    """(B, S, S) float32."""
+    """(B, H, W) float32."""
     hand: np.ndarray
-    """(B, S, S) float32: share of the pixel that shows the hand itself."""
+    """(B, H, W) float32: share of the pixel that shows the hand itself."""
 
 
 class Stage:
@@ -87,24 +87,30 @@ class Stage:
         """Whether the skin is a picture; else it is a colour per vertex."""
 
     def shade(
-        self, verts_m: Tensor, intrinsics_px: Tensor, materials: Tensor, light: Light, skin: Tensor
+        self,
+        verts_m: Tensor,
+        intrinsics_px: Tensor,
+        materials: Tensor,
+        light: Light,
+        skin: Tensor,
+        size_px: tuple[int, int] = (IMAGE_SIZE_PX, IMAGE_SIZE_PX),
     ) -> Picture:
-        """The batch as the camera sees it.
+        """The batch as the camera sees it, in images of ``size_px`` (H, W).
 
         ``verts_m`` (B, V, 3) hand, forearm, object in the camera frame; ``intrinsics_px`` (B, 3, 3); ``materials``
         (B, *MATERIAL_SHAPE) sRGB; ``skin`` (B, hand's V, 3) sRGB, used where the model has no texture coordinates.
         """
-        fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
+        fine_px = (SUPERSAMPLING * size_px[0], SUPERSAMPLING * size_px[1])
         scaled = intrinsics_px * torch.tensor([SUPERSAMPLING, SUPERSAMPLING, 1.0])[:, None]
         verts_px, depth_m = project(verts_m, scaled), verts_m[..., 2]
-        face_index = visible_faces(verts_px, depth_m, self.faces, (fine_px, fine_px), NEAR_M, cull=True)
+        face_index = visible_faces(verts_px, depth_m, self.faces, fine_px, NEAR_M, cull=True)
         normals = self._normals(verts_m)
         vertex = torch.cat([normals, self._openness(verts_m, normals), verts_px, depth_m[..., None]], dim=2)
         layers = [
             self._one(face_index[i], vertex[i], materials[i], light.of(i), skin[i])
             for i in range(len(verts_m))
         ]
-        stacked = torch.stack(layers).view(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 5).numpy()
+        stacked = torch.stack(layers).view(-1, *size_px, 5).numpy()
         return Picture(rgb=stacked[..., :3], alpha=stacked[..., 3], hand=stacked[..., 4])
 
     def _normals(self, verts_m: Tensor) -> Tensor:
@@ -125,14 +131,16 @@ class Stage:
     def _one(
         self, face_index: Tensor, vertex: Tensor, materials: Tensor, light: Light, skin: Tensor
     ) -> Tensor:
-        """(S * S, 5) one image: colour, coverage, and coverage by the hand itself.
+        """(H * W, 5) one image: colour, coverage, and coverage by the hand itself.
 
         ``vertex`` (V, 7) is normal, openness, place on the fine screen, depth.
         """
+        height, width = face_index.shape[0] // SUPERSAMPLING, face_index.shape[1] // SUPERSAMPLING
         pixel, share = self._points(face_index, vertex[:, 6])
         face = face_index.flatten()[pixel]
         corners = self.faces[face]
-        weight = _barycentrics(pixel, [vertex[:, 4:].index_select(0, corner) for corner in corners.unbind(1)])
+        places = [vertex[:, 4:].index_select(0, corner) for corner in corners.unbind(1)]
+        weight = _barycentrics(pixel, places, face_index.shape[1])
         at_point = _mix(vertex[:, :4], corners, weight)
         albedo = _lookup(materials, (self.texels[face] * weight[..., None]).sum(dim=1))
         is_hand = face < self.arm_face
@@ -141,8 +149,8 @@ class Stage:
         colour = _lit(albedo, at_point[:, :3], at_point[:, 3:], face >= self.object_face, light)
         covered = torch.ones_like(colour[:, :1])
         values = torch.cat([colour, covered, is_hand[:, None].float()], dim=1) * share[:, None]
-        total = torch.zeros((IMAGE_SIZE_PX**2, values.shape[1]))
-        return total.index_add_(0, _coarse(pixel), values)
+        total = torch.zeros((height * width, values.shape[1]))
+        return total.index_add_(0, _coarse(pixel, width), values)
 
     def _points(self, face_index: Tensor, depth_m: Tensor) -> tuple[Tensor, Tensor]:
         """The fine pixels to shade (N,), and the share of its coarse pixel that each stands for.
@@ -179,10 +187,9 @@ def openness(verts_m: Tensor, normals: Tensor, blockers_m: Tensor) -> Tensor:
     return torch.exp(-_DISC_M2 * hidden)
 
 
-def _barycentrics(pixel: Tensor, corners: list[Tensor]) -> Tensor:
+def _barycentrics(pixel: Tensor, corners: list[Tensor], fine_width: int) -> Tensor:
     """(N, 3) perspective-correct weights of corners (N, 3: x, y, depth) at the centres of fine pixels."""
-    fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
-    centre = torch.stack([pixel % fine_px, pixel // fine_px], dim=1) + 0.5
+    centre = torch.stack([pixel % fine_width, pixel // fine_width], dim=1) + 0.5
     (ax, ay), (bx, by), (cx, cy) = ((corner[:, :2] - centre).unbind(1) for corner in corners)
     areas = torch.stack([bx * cy - cx * by, cx * ay - ax * cy, ax * by - bx * ay], dim=1)
     weight = areas / torch.stack([corner[:, 2] for corner in corners], dim=1)
@@ -190,17 +197,17 @@ def _barycentrics(pixel: Tensor, corners: list[Tensor]) -> Tensor:
 
 
 def _fine(wanted: Tensor, within: tuple[int, int]) -> Tensor:
-    """Flat indices of the fine pixels at (row, column) ``within`` the wanted pixels (S, S) bool of the image."""
+    """Flat indices of the fine pixels at (row, column) ``within`` the wanted pixels (H, W) bool of the image."""
+    width = wanted.shape[1]
     pixel = wanted.flatten().nonzero()[:, 0]
-    row, column = pixel // IMAGE_SIZE_PX, pixel % IMAGE_SIZE_PX
-    fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
-    return (SUPERSAMPLING * row + within[0]) * fine_px + SUPERSAMPLING * column + within[1]
+    row, column = pixel // width, pixel % width
+    return (SUPERSAMPLING * row + within[0]) * SUPERSAMPLING * width + SUPERSAMPLING * column + within[1]
 
 
-def _coarse(pixel: Tensor) -> Tensor:
-    """The pixels of the image that fine pixels lie in."""
-    fine_px = SUPERSAMPLING * IMAGE_SIZE_PX
-    return pixel // fine_px // SUPERSAMPLING * IMAGE_SIZE_PX + pixel % fine_px // SUPERSAMPLING
+def _coarse(pixel: Tensor, width: int) -> Tensor:
+    """The pixels of the image, ``width`` across, that fine pixels lie in."""
+    fine_width = SUPERSAMPLING * width
+    return pixel // fine_width // SUPERSAMPLING * width + pixel % fine_width // SUPERSAMPLING
 
 
 def _mix(table: Tensor, corners: Tensor, weight: Tensor) -> Tensor:

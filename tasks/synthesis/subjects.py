@@ -19,18 +19,18 @@ def subject_of(seed: int, split: SplitName, sample: int) -> int:
     return int(stream(seed, split, sample, "subject").integers(COUNTS[split]))
 
 
-def betas_of(seed: int, split: SplitName, subject: int) -> np.ndarray:
+def betas_of(seed: int, split: str, subject: int) -> np.ndarray:
     """(10,) the subject's shape."""
     draw = stream(seed, split, subject, "betas").normal(0, BETA_SD, 10)
     return np.clip(draw, -BETA_LIMIT, BETA_LIMIT)
 
 
 @lru_cache(maxsize=sum(COUNTS.values()))
-def skin_picture(seed: int, split: SplitName, subject: int) -> np.ndarray:
+def skin_picture(seed: int, split: str, subject: int) -> np.ndarray:
     """(SKIN_TEXELS, SKIN_TEXELS, 3) float32 sRGB: the subject's skin on the open hand's atlas."""
     return skin_texture(stream(seed, split, subject, "skin"), size=SKIN_TEXELS)
 
 
-def skin_colours(seed: int, split: SplitName, subject: int, hand: HandModelData) -> np.ndarray:
+def skin_colours(seed: int, split: str, subject: int, hand: HandModelData) -> np.ndarray:
     """(V, 3) float32 sRGB: the same skin on the vertices of any model."""
     return skin_vertex_colours(hand, stream(seed, split, subject, "skin"))

@@ -100,7 +100,7 @@ def test_barycentrics_are_the_rasterisers() -> None:
     corners = verts[0][hand.faces[fragments.face_index.flatten()[pixel]]]
     homogeneous = corners @ camera.T
     corners_px = torch.cat([homogeneous[..., :2] / homogeneous[..., 2:], corners[..., 2:]], dim=-1)
-    found = _barycentrics(pixel, list(corners_px.unbind(1)))
+    found = _barycentrics(pixel, list(corners_px.unbind(1)), 448)
     expected = fragments.barycentrics.reshape(-1, 3)[pixel]
     assert (found - expected).abs().quantile(0.999) < 1e-4
 
