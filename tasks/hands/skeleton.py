@@ -85,6 +85,12 @@ def tip_vertices(convention: str) -> tuple[int, ...]:
     return TIP_VERTICES[convention]
 
 
+def articulated_joints(joints_mano16_m: np.ndarray, verts_m: np.ndarray, tips: str) -> np.ndarray:
+    """(n, 21, 3) order B: MANO's posed joints (n, 16, 3), and a convention's tips of the vertices (n, 778, 3)."""
+    points = np.concatenate([joints_mano16_m, verts_m[:, list(tip_vertices(tips))]], axis=1)
+    return points[:, reorder("A", "B")]
+
+
 def mirror_pose(pose_aa: np.ndarray) -> np.ndarray:
     """(..., 3 k) axis-angle pose of one hand as the pose of its mirror image."""
     triples = pose_aa.reshape(*pose_aa.shape[:-1], -1, 3) * MIRROR_ROTATION.astype(pose_aa.dtype)

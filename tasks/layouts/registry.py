@@ -35,7 +35,45 @@ _FREIHAND = LayoutSpec(
     synthesiser="tasks.synthesis.freihand:make_freihand",
 )
 
-LAYOUTS: dict[str, LayoutSpec] = {_FREIHAND.name: _FREIHAND}
+_HO3D_V2 = LayoutSpec(
+    name="ho3d_v2",
+    summary="HO-3D v2: 640 x 480 px videos of a right hand with an object, a pickle a frame, OpenGL axes",
+    tasks=("single_hand",),
+    implementation="tasks.layouts.ho3d:Ho3dV2",
+    synthesiser="tasks.synthesis.ho3d:make_ho3d_v2",
+)
+
+_HO3D_V3 = LayoutSpec(
+    name="ho3d_v3",
+    summary="HO-3D v3: as v2 with JPEG images, segmentations and calibrated cameras; other frames and labels",
+    tasks=("single_hand",),
+    implementation="tasks.layouts.ho3d:Ho3dV3",
+    synthesiser="tasks.synthesis.ho3d:make_ho3d_v3",
+)
+
+
+def _dexycb(name: str, split: str, reader: str) -> LayoutSpec:
+    return LayoutSpec(
+        name=name,
+        summary=f"DexYCB, {split}: eight 640 x 480 px cameras around a left or right hand that grasps an object",
+        tasks=("single_hand",),
+        implementation=f"tasks.layouts.dexycb:{reader}",
+        synthesiser="tasks.synthesis.dexycb:make_dexycb",
+    )
+
+
+LAYOUTS: dict[str, LayoutSpec] = {
+    layout.name: layout
+    for layout in (
+        _FREIHAND,
+        _HO3D_V2,
+        _HO3D_V3,
+        _dexycb("dexycb", "setup s0 (nothing unseen)", "DexYcb"),
+        _dexycb("dexycb_s1", "setup s1 (unseen subjects)", "DexYcbS1"),
+        _dexycb("dexycb_s2", "setup s2 (unseen cameras)", "DexYcbS2"),
+        _dexycb("dexycb_s3", "setup s3 (unseen grasped objects)", "DexYcbS3"),
+    )
+}
 
 
 def find_layout(name: str) -> LayoutSpec:

@@ -1,0 +1,1 @@
+"""DexYCB: reader, writer and checker of its official layout."""
