@@ -11,11 +11,11 @@ from tasks.synthesis.objects import (
     KINDS,
     N_VERTS,
     Kind,
-    _surface,
     object_faces,
     object_uv,
     object_verts_m,
     sample_object,
+    swept_verts_m,
 )
 from tasks.synthesis.streams import stream
 
@@ -31,7 +31,7 @@ def directed_edges(faces: np.ndarray) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_objects_are_closed_and_outward(kind: Kind) -> None:
-    verts = _surface(kind, 0.03, 0.06, 0.7)
+    verts = swept_verts_m(kind, 0.03, 0.06, 0.7)
     assert verts.shape == (N_VERTS, 3)
     assert signed_volume(verts, object_faces()) > 1e-5
     shifted = verts + np.array([1.0, -2.0, 3.0])
@@ -41,7 +41,7 @@ def test_objects_are_closed_and_outward(kind: Kind) -> None:
 
 
 def test_a_ball_is_round_and_texture_coordinates_cover_the_square() -> None:
-    radius = np.linalg.norm(_surface("ball", 0.03, 0.06, 1.0), axis=1)
+    radius = np.linalg.norm(swept_verts_m("ball", 0.03, 0.06, 1.0), axis=1)
     np.testing.assert_allclose(radius, radius[0])
     assert object_uv().min() == 0
     assert object_uv().max() == 1
