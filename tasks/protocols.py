@@ -162,22 +162,44 @@ HOUSE = Protocol(
 HANDS, N_JOINTS = ("right", "left"), 21
 JOINT_ERRORS = tuple(f"joint_error_{hand}_{joint:02d}_mm" for hand in HANDS for joint in range(N_JOINTS))
 """Per-sample columns of two-hand protocols: the error of each joint (finger-major), NaN where it is not valid."""
-IS_SINGLE, IS_INTERACTING = "is_single", "is_interacting"
-"""Per-sample columns, 1 or 0: what kind of frame it is."""
+IS_SCORED, IS_SINGLE, IS_INTERACTING = "is_scored", "is_single", "is_interacting"
+"""Per-sample columns, 1 or 0: the frames that the protocol scores, and those among them with one hand and with two."""
+HAS_FIT, HAS_BOTH_WRISTS, HAS_HAND_TYPE = "has_fit", "has_both_wrists", "has_hand_type"
+"""Per-sample columns, 1 or 0: the frames that mesh errors, that MRRPE and that handedness are about."""
+_FRAMES = {
+    "mpjpe_single_mm": IS_SINGLE,
+    "mpjpe_interacting_mm": IS_INTERACTING,
+    "mrrpe_mm": HAS_BOTH_WRISTS,
+    "handedness_accuracy": HAS_HAND_TYPE,
+}
+
+
+def _on_frames(metrics: tuple[str, ...], **frames: str) -> tuple[Metric, ...]:
+    """Metrics of a two-hand protocol with the column of the frames that each is about.
+
+    A frame outside counts for nothing; one inside without a value is a hole.
+    """
+    columns = _FRAMES | frames
+    return tuple(replace(METRICS[name], where=columns.get(name, IS_SCORED)) for name in metrics)
+
+
+def _of_pairs(metrics: tuple[str, ...]) -> tuple[Metric, ...]:
+    """IntagHand's metrics: the plain errors are scaled and about the middle base, the mean of left and right."""
+    return tuple(
+        replace(
+            metric, definition=METRICS[f"{bare}_left_mm"].definition.replace("the left hand", "both hands")
+        )
+        if (bare := metric.name.removesuffix("_mm")) in ("mpjpe", "mpvpe")
+        else metric
+        for metric in _on_frames(metrics)
+    )
 
 
 def _per_joint(columns: tuple[str, ...], note: str) -> tuple[Metric, ...]:
     """MPJPE of all, single-hand and interacting frames as a mean over joints of means over frames."""
-    subsets = {"mpjpe_mm": "", "mpjpe_single_mm": IS_SINGLE, "mpjpe_interacting_mm": IS_INTERACTING}
     return tuple(
-        replace(
-            METRICS[name],
-            columns=columns,
-            per_column=True,
-            where=where,
-            definition=f"{METRICS[name].definition}; {note}",
-        )
-        for name, where in subsets.items()
+        replace(metric, columns=columns, per_column=True, definition=f"{metric.definition}; {note}")
+        for metric in _on_frames(("mpjpe_mm", "mpjpe_single_mm", "mpjpe_interacting_mm"))
     )
 
 
@@ -195,8 +217,23 @@ INTERHAND26M = Protocol(
     alignment="none",
     metrics=("mpjpe_mm", "mpjpe_single_mm", "mpjpe_interacting_mm", "mrrpe_mm", "handedness_accuracy"),
     source="facebookresearch/InterHand2.6M: data/InterHand2.6M/dataset.py",
-    own_forms=_per_joint(JOINT_ERRORS, "mean over frames per joint, then over all 42 joints"),
+    own_forms=(
+        *_per_joint(JOINT_ERRORS, "mean over frames per joint, then over all 42 joints"),
+        *_on_frames(("mrrpe_mm", "handedness_accuracy")),
+    ),
 )
+
+INTAGHAND_METRICS = (
+    "mpjpe_mm", "mpvpe_mm", "mpjpe_left_mm", "mpjpe_right_mm", "mpvpe_left_mm", "mpvpe_right_mm",
+    "mpjpe_unscaled_mm", "mpvpe_unscaled_mm", "mrrpe_mm",
+)  # fmt: skip
+IM2HANDS_METRICS = (
+    "iou", "iou_near", "cd_mm", "cd_l2_mm2", "normal_consistency", "penetration_cm3", "penetration_mm", "mrrpe_mm",
+)  # fmt: skip
+HOUSE_TWO_HANDS_METRICS = (
+    "mpjpe_mm", "mpjpe_single_mm", "mpjpe_interacting_mm", "mpvpe_mm", "mrrpe_mm", "handedness_accuracy",
+    "penetration_cm3", "penetration_mm",
+)  # fmt: skip
 
 INTAGHAND = Protocol(
     name="intaghand",
@@ -209,11 +246,9 @@ INTAGHAND = Protocol(
     ),
     root_joint="middle_mcp",
     alignment="none",
-    metrics=(
-        "mpjpe_mm", "mpvpe_mm", "mpjpe_left_mm", "mpjpe_right_mm", "mpvpe_left_mm", "mpvpe_right_mm",
-        "mpjpe_unscaled_mm", "mpvpe_unscaled_mm", "mrrpe_mm",
-    ),
+    metrics=INTAGHAND_METRICS,
     source="Dw1010/IntagHand: apps/eval_interhand.py",
+    own_forms=_of_pairs(INTAGHAND_METRICS),
 )  # fmt: skip
 
 IM2HANDS = Protocol(
@@ -228,9 +263,8 @@ IM2HANDS = Protocol(
     ),
     root_joint="wrist",
     alignment="none",
-    metrics=(
-        "iou", "iou_near", "cd_mm", "cd_l2_mm2", "normal_consistency", "penetration_cm3", "penetration_mm", "mrrpe_mm",
-    ),
+    metrics=IM2HANDS_METRICS,
+    own_forms=_on_frames(IM2HANDS_METRICS),
     source="autonomousvision/occupancy_networks: im2mesh/eval.py; jyunlee/Im2Hands: artihand/nasa",
 )  # fmt: skip
 
@@ -240,16 +274,21 @@ HOUSE_TWO_HANDS = Protocol(
     tasks=("two_hands",),
     text=(
         "The strict house protocol for two hands: each hand relative to its own wrist, the wrist itself not counted, "
-        "no scale; every valid joint weighs the same; single-hand, interacting and all frames apart; MRRPE; hands in "
-        "one common space for penetration; a missing hand is undefined and counted."
+        "no scale; every valid joint of a frame weighs the same; single-hand, interacting and all frames apart; "
+        "vertices relative to the mesh's own wrist; MRRPE; hands in one common space for penetration; a missing hand "
+        "is undefined and counted."
     ),
     root_joint="wrist",
     alignment="none",
-    metrics=(
-        "mpjpe_mm", "mpjpe_single_mm", "mpjpe_interacting_mm", "mpvpe_mm", "mrrpe_mm", "handedness_accuracy",
-        "penetration_cm3", "penetration_mm",
-    ),
+    metrics=HOUSE_TWO_HANDS_METRICS,
     source="ours",
+    counts_root=False,
+    own_forms=_on_frames(
+        HOUSE_TWO_HANDS_METRICS,
+        mpvpe_mm=HAS_FIT,
+        penetration_cm3=IS_INTERACTING,
+        penetration_mm=IS_INTERACTING,
+    ),
 )  # fmt: skip
 
 DIFFHOI_OBJECT = Protocol(
