@@ -68,10 +68,15 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs, alone on standard output."
 )
 task_option = click.option("--task", default="single_hand", show_default=True, help="Benchmark task.")
+layout_option = click.option("--layout", help="Dataset layout.  [default: the task's first]")
+data_option = click.option(
+    "--data", "root", type=click.Path(path_type=Path), help="Dataset folder.  [default: synthetic data]"
+)
+protocol_option = click.option("--protocol", help="How to score.  [default: the layout's official protocol]")
 
 
 @cli.command("list")
-@click.argument("what", metavar="methods|tasks|layouts|ablations|metrics|clusters")
+@click.argument("what", metavar="methods|tasks|layouts|protocols|ablations|metrics|clusters")
 @json_option
 def list_command(what: str, as_json: bool) -> None:
     """What there is, a line each."""
@@ -149,12 +154,18 @@ def data_check(layout: str, root: Path) -> None:
     sys.exit(WORK_FAILED if count else 0)
 
 
-def _overrides(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+PAIR_EXAMPLES = {"overrides": "training.epochs=5", "about": "backbone=resnet50"}
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for value in values:
         key, separator, text = value.partition("=")
         if not separator or not key:
-            raise RequestError(f"--set got '{value}': expected key=value, for example training.epochs=5.")
+            example = PAIR_EXAMPLES[str(parameter.name)]
+            raise RequestError(
+                f"{parameter.opts[0]} got '{value}': expected key=value, for example {example}."
+            )
         pairs[key.strip()] = text.strip()
     return pairs
 
@@ -174,14 +185,13 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> li
 @cli.command()
 @click.argument("method")
 @task_option
-@click.option("--layout", help="Dataset layout.  [default: the task's first]")
-@click.option(
-    "--data", "root", type=click.Path(path_type=Path), help="Dataset folder.  [default: synthetic data]"
-)
+@layout_option
+@data_option
+@protocol_option
 @click.option("--size", type=click.IntRange(min=16), help="Unique training samples of the synthetic default.")
 @click.option("--preset", default="tiny", show_default=True, help="The method's preset.")
 @click.option(
-    "--set", "overrides", multiple=True, callback=_overrides, metavar="KEY=VALUE", help="Override a setting."
+    "--set", "overrides", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Override a setting."
 )
 @click.option("--seeds", default="0", show_default=True, callback=_seeds, help="Training seeds, with commas.")
 @click.option(
@@ -195,6 +205,7 @@ def run(
     task: str,
     layout: str | None,
     root: Path | None,
+    protocol: str | None,
     size: int | None,
     preset: str,
     overrides: dict[str, str],
@@ -208,7 +219,7 @@ def run(
     from suite.data import require_folder
     from suite.plan import Request, resolve_names, resolve_settings
 
-    request = Request(method, task, layout, root, size, preset, overrides, seeds)
+    request = Request(method, task, layout, root, size, preset, overrides, seeds, protocol)
     require_folder(resolve_names(request)[2], root)
     resolve_settings(request)
     home = Home.from_environment()
@@ -250,11 +261,24 @@ def _quiet_stdout() -> Iterator[None]:
         os.close(kept)
 
 
-def _show_cells(headers: list[dict[str, Any]], as_json: bool) -> None:
+def _mirror(home: Home, headers: list[dict[str, Any]]) -> None:
+    """Mirror finished cells to MLflow; when that fails, ``sync`` does it later."""
+    from reports.tracking import LiveMirror
+
+    with _quiet_stdout():
+        mirror = LiveMirror(home.root)
+        for header in headers:
+            mirror.start(header)
+            mirror.finish(home.records / header["cell"])
+        mirror.close()
+
+
+def _show_cells(headers: list[dict[str, Any]], as_json: bool, one: bool = False) -> None:
     from reports.record import cell_json
 
     if as_json:
-        _print_json([cell_json(header) for header in headers])
+        shown = [cell_json(header) for header in headers]
+        _print_json(shown[0] if one else shown)
     else:
         from suite.status import describe
 
@@ -280,6 +304,104 @@ def status(as_json: bool) -> None:
             click.echo(f"    {line}")
     if not headers:
         click.echo("no cells yet: palmares run METHOD", err=True)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@task_option
+@layout_option
+@data_option
+@protocol_option
+@click.option("--as", "name", required=True, help="The row's name.")
+@click.option(
+    "--sees",
+    multiple=True,
+    metavar="FLAG",
+    help="What was given at test time beside the image, e.g. true_scale.",
+)
+@click.option(
+    "--about",
+    multiple=True,
+    callback=_pairs,
+    metavar="KEY=VALUE",
+    help="Training data, backbone and the like.",
+)
+@click.option("--as-is", is_flag=True, help="Score the file even if its order, axes or units look wrong.")
+@click.option("--replace", is_flag=True, help="Replace other predictions under this name.")
+@json_option
+def evaluate(
+    file: Path,
+    task: str,
+    layout: str | None,
+    root: Path | None,
+    protocol: str | None,
+    name: str,
+    sees: tuple[str, ...],
+    about: dict[str, str],
+    as_is: bool,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Score anybody's predictions FILE, in the layout's official submission format, and record them as a row."""
+    from suite.external import Submission, check_request, evaluate_file
+    from suite.progress import Progress
+
+    submission = Submission(file, name, task, layout, root, protocol, as_is, sees, about, replace)
+    check_request(submission)
+    home = Home.from_environment()
+    home.require_writable()
+    with _quiet_stdout(), Progress(f"scoring {file.name}", "samples") as show:
+        header = evaluate_file(home, submission, show)
+    _mirror(home, [header])
+    _show_cells([header], as_json, one=True)
+
+
+@cli.command()
+@click.argument("cells", nargs=-1, required=True, metavar="CELL...")
+@click.option("--protocol", required=True, help="The protocol to score by: palmares list protocols.")
+@data_option
+@json_option
+def rescore(cells: tuple[str, ...], protocol: str, root: Path | None, as_json: bool) -> None:
+    """Score stored predictions of CELL... by another protocol; no network runs."""
+    from suite.progress import Progress
+    from suite.stored import rescore as score_again
+
+    home = Home.from_environment()
+    with _quiet_stdout(), Progress(f"scoring by {protocol}", "samples") as show:
+        headers = score_again(home, list(cells), protocol, root, show)
+    _mirror(home, headers)
+    _show_cells(headers, as_json)
+
+
+@cli.command()
+@click.argument("run_id", metavar="CELL")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@data_option
+def predict(run_id: str, out: Path, root: Path | None) -> None:
+    """Write a cell's test predictions in its layout's official submission format."""
+    from suite.stored import predict as write
+
+    click.echo(write(Home.from_environment(), run_id, out, root))
+
+
+@cli.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--metric", help="Metric to compare.  [default: the one that ranks]")
+@json_option
+def compare(a: str, b: str, metric: str | None, as_json: bool) -> None:
+    """Two rows, paired over their samples: difference A minus B, its interval, the verdict.
+
+    A and B are cells, methods or method@variant; all seeds of a row count.
+    """
+    from reports.compare import compare as compare_rows
+    from reports.compare import compare_text
+
+    outcome = compare_rows(Home.from_environment().records, a, b, metric)
+    if as_json:
+        _print_json(outcome)
+    else:
+        click.echo(compare_text(outcome))
 
 
 @cli.command()

@@ -13,15 +13,14 @@ import numpy as np
 
 from suite.home import Home
 from suite.plan import Cell
+from suite.scoring import SHARD_SAMPLES, per_sample_table, sample_renders
 from suite.train import Resources
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-SHARD_SAMPLES = 256
 BATCH_SAMPLES = 32
-RENDERED_SAMPLES = 6
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Bench:
         self.task = load_task(job.task)
         self.protocol = PROTOCOLS[job.protocol]
         layout = open_layout(job.layout, Path(job.root))
-        self.dataset = self.task.open(layout, self.method.config.image_size_px)["test"]
+        self.dataset = self.task.test_set(layout, self.method.config.image_size_px)
 
     @classmethod
     @functools.lru_cache(maxsize=1)
@@ -161,24 +160,16 @@ def evaluate_shard(job: EvaluationJob, number: int) -> None:
 
 
 def _gather(job: EvaluationJob, bench: Bench, shards: list[int], started: float) -> Evaluation:
-    import pandas as pd
-
     parts = [dict(np.load(job.shard(number), allow_pickle=False)) for number in shards]
     joined = {
         name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "not_applicable"
     }
     predictions = _select(joined, "prediction/")
-    per_sample = pd.DataFrame(
-        {"cluster": bench.dataset.clusters, **_select(joined, "score/")},
-        index=pd.Index(bench.dataset.ids, name="sample"),
-    )
-    shown = np.linspace(0, len(per_sample) - 1, min(RENDERED_SAMPLES, len(per_sample))).astype(int)
-    renders = bench.task.renders({k: v[shown] for k, v in predictions.items()}, bench.dataset, shown)
     return Evaluation(
-        per_sample=per_sample,
+        per_sample=per_sample_table(bench.dataset, _select(joined, "score/")),
         predictions=predictions,
         not_applicable=json.loads(str(parts[0]["not_applicable"])),
-        renders={"samples": renders},
+        renders=sample_renders(bench.task, predictions, bench.dataset),
         seconds=round(time.time() - started, 3),
     )
 

@@ -14,6 +14,7 @@ def listing(what: str) -> list[Row]:
         "methods": _methods,
         "tasks": _tasks,
         "layouts": _layouts,
+        "protocols": _protocols,
         "ablations": _ablations,
         "metrics": _metrics,
         "clusters": _clusters,
@@ -65,6 +66,24 @@ def _layouts() -> list[Row]:
 
     return [
         {"name": spec.name, "summary": spec.summary, "tasks": list(spec.tasks)} for spec in LAYOUTS.values()
+    ]
+
+
+def _protocols() -> list[Row]:
+    from tasks.registry import PROTOCOLS
+
+    return [
+        {
+            "name": protocol.name,
+            "summary": f"[{', '.join(protocol.tasks)}] {protocol.text} [{protocol.source}]",
+            "version": protocol.version,
+            "tasks": list(protocol.tasks),
+            "root_joint": protocol.root_joint,
+            "alignment": protocol.alignment,
+            "metrics": list(protocol.metrics),
+            "source": protocol.source,
+        }
+        for protocol in PROTOCOLS.values()
     ]
 
 

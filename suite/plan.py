@@ -32,6 +32,7 @@ class Request:
     preset: str = "tiny"
     overrides: Mapping[str, str] = field(default_factory=dict)
     seeds: Sequence[int] = (0,)
+    protocol: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,7 @@ class Cell:
             "variant": self.variant,
             "seed": self.seed,
             "preset": self.preset,
-            "protocol": {
-                "name": self.protocol.name,
-                "version": self.protocol.version,
-                "text": self.protocol.text,
-            },
+            "protocol": self.protocol.header(),
             "synthetic": self.synthetic,
             "hand_name": self.hand_name,
             "flags": list(self.method.flags),
@@ -114,27 +111,55 @@ def digest(value: Any) -> str:
 def resolve_names(request: Request) -> tuple[MethodSpec, TaskSpec, str]:
     """The declarations a request names. Raises RequestError with the nearest valid name; imports nothing heavy."""
     from methods.registry import METHODS
-    from tasks.layouts.registry import LAYOUTS
-    from tasks.registry import TASKS
 
     method = METHODS.get(request.method)
     if method is None:
         raise unknown_name("method", request.method, METHODS)
-    task = TASKS.get(request.task)
-    if task is None:
-        raise unknown_name("task", request.task, TASKS)
+    task = resolve_task(request.task)
     if task.name not in method.tasks:
         raise RequestError(
             f"method '{method.name}' does not solve task '{task.name}': it solves {', '.join(method.tasks)}."
         )
-    layout = request.layout or task.layouts[0]
+    resolve_protocol(task, layout := resolve_layout(task, request.layout), request.protocol)
+    return method, task, layout
+
+
+def resolve_task(name: str) -> TaskSpec:
+    """A task's declaration. Raises RequestError with the nearest valid name."""
+    from tasks.registry import TASKS
+
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    return TASKS[name]
+
+
+def resolve_layout(task: TaskSpec, name: str | None) -> str:
+    """A layout that the task reads, its first one unless named. Raises RequestError."""
+    from tasks.layouts.registry import LAYOUTS
+
+    layout = name or task.layouts[0]
     if layout not in LAYOUTS:
         raise unknown_name("layout", layout, LAYOUTS)
     if layout not in task.layouts:
         raise RequestError(
             f"task '{task.name}' does not read layout '{layout}': it reads {', '.join(task.layouts)}."
         )
-    return method, task, layout
+    return layout
+
+
+def resolve_protocol(task: TaskSpec, layout: str, name: str | None) -> Protocol:
+    """A protocol of the task, the layout's official one unless named. Raises RequestError."""
+    from tasks.registry import PROTOCOLS
+
+    mine = [protocol.name for protocol in PROTOCOLS.values() if task.name in protocol.tasks]
+    wanted = name or task.protocols[layout]
+    if wanted not in PROTOCOLS:
+        raise unknown_name("protocol", wanted, mine)
+    if wanted not in mine:
+        raise RequestError(
+            f"protocol '{wanted}' does not score task '{task.name}': it has {', '.join(mine)}."
+        )
+    return PROTOCOLS[wanted]
 
 
 def resolve_settings(request: Request) -> "MethodConfig":
@@ -149,7 +174,6 @@ def resolve_settings(request: Request) -> "MethodConfig":
 def make_cells(request: Request, source: "DataSource") -> list[Cell]:
     """The cells of a request, one per seed, on data that is already there."""
     from tasks.hands.hand import load_hand
-    from tasks.registry import PROTOCOLS
 
     method, task, layout = resolve_names(request)
     config = resolve_settings(request)
@@ -158,7 +182,7 @@ def make_cells(request: Request, source: "DataSource") -> list[Cell]:
         Cell(
             method=method,
             task=task,
-            protocol=PROTOCOLS[task.protocols[layout]],
+            protocol=resolve_protocol(task, layout, request.protocol),
             layout=layout,
             root=source.root,
             data_fingerprint=source.fingerprint,

@@ -20,6 +20,9 @@ from tasks.single_hand.dataset import HandDataset, split_validation
 from tasks.single_hand.renders import render_rows
 from tasks.single_hand.scoring import Scores, score
 
+NATIVE_SIZE_PX = 224
+"""Side of the crops that every layout gives."""
+
 __all__ = ["HandBatch", "HandDataset", "Scores", "SingleHand", "augment"]
 
 
@@ -34,13 +37,18 @@ class SingleHand:
 
     def open(self, layout: Layout, image_size_px: int) -> dict[str, HandDataset]:
         """The splits ``train``, ``val`` (whole samples held out of the layout's training set) and ``test``."""
-        train, test = layout.split("train"), layout.split("test")
+        train = layout.split("train")
         kept, held_out = split_validation(train.clusters)
         return {
             "train": HandDataset(train, kept, image_size_px),
             "val": HandDataset(train, held_out, image_size_px),
-            "test": HandDataset(test, np.arange(len(test)), image_size_px),
+            "test": self.test_set(layout, image_size_px),
         }
+
+    def test_set(self, layout: Layout, image_size_px: int = NATIVE_SIZE_PX) -> HandDataset:
+        """The split ``test`` alone, in the order of the layout's official submissions."""
+        test = layout.split("test")
+        return HandDataset(test, np.arange(len(test)), image_size_px)
 
     def score(
         self,
