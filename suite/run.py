@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,15 +126,17 @@ def _trained_stages(
     from tasks.hands.hand import load_hand
 
     cache = StageCache(home)
-    method = load_method(cell.method.name)(cell.config, load_hand())
+    stages = load_method(cell.method.name)(cell.config, load_hand()).stages()
     keys: dict[str, str] = {}
     notes, curves = [], []
-    for stage in method.stages():
+    for stage in stages:
+        shown = stage.name if len(stages) > 1 else None
         key = keys[stage.name] = stage_key(cell, stage, keys)
         cached = cache.note(key) is not None
         if not cached:
             upstream = {name: keys[name] for name in stage.needs}
-            _train(home, cell, StageJob.of(home, cell, stage.name, key, upstream, resources), resources, hear)
+            job = StageJob.of(home, cell, stage.name, key, upstream, resources)
+            _train(home, cell, job, resources, partial(_hear_named, hear, shown))
         note = cache.note(key)
         if note is None:
             raise RuntimeError(f"stage '{stage.name}' ended without publishing its weights.")
@@ -141,8 +144,19 @@ def _trained_stages(
         notes.append(
             {**note, "name": stage.name, "cached": cached, "steps": max([0, *(p["step"] for p in points)])}
         )
-        curves += points
+        curves += curve_names(points, shown)
     return notes, curves
+
+
+def _hear_named(hear: Callable[[list[Point]], None], stage: str | None, points: list[Point]) -> None:
+    hear(curve_names(points, stage))
+
+
+def curve_names(points: list[Point], stage: str | None) -> list[Point]:
+    """The points under the names of the record: ``train/<loss>``, ``train/<stage>/<loss>`` where there are several."""
+    if stage is None:
+        return points
+    return [{**p, "name": p["name"].replace("/", f"/{stage}/", 1)} for p in points]
 
 
 def _train(

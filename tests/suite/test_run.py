@@ -7,7 +7,7 @@ from suite.data import open_source
 from suite.home import Home
 from suite.lease import Lease
 from suite.plan import Request, make_cells
-from suite.run import run_cells, share
+from suite.run import curve_names, run_cells, share
 from suite.status import describe, every_cell
 from suite.train import Resources
 from tasks.layouts.registry import load_synthesiser
@@ -126,3 +126,9 @@ def test_seeds_share_nothing_but_the_data(home, data):
 def test_cpus_are_split_among_the_workers():
     assert share(Resources(workers=2), {"CPU": 16.0}).cpus_per_worker == 8
     assert share(Resources(workers=4), {"CPU": 2.0}).cpus_per_worker == 1
+
+
+def test_curves_of_several_stages_keep_apart_what_they_share_a_name_for():
+    point = {"step": 3, "name": "train/total", "value": 1.0, "time_ms": 5}
+    assert curve_names([point], None) == [point]
+    assert curve_names([point], "refine") == [{**point, "name": "train/refine/total"}]
