@@ -1,0 +1,130 @@
+"""Checks that joints and MANO fits are hands: their units, the order of the joints, left and right, and each other."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tasks.hands.skeleton import BONES, Order, reorder
+from tasks.layouts.base import Problem
+from tasks.layouts.freihand.check_hand import CLEARLY_LEFT, right_evidence
+from tasks.layouts.interhand26m.capture_files import Fits, Joints
+from tasks.layouts.interhand26m.files import MM, SIDES, SplitName, annotation_name, two_hands
+from tasks.layouts.interhand26m.tables import Tables
+
+PALM_LENGTH_MM = (40.0, 200.0)
+"""Wrist to middle base: 75 to 115 mm in adults, with room for children and giants."""
+FARTHEST_FIT_M = 20.0
+FIT_TOLERANCE_M = 0.015
+"""Of the mean distance between annotated joints and those of the fit: it is about 5 mm in the official data."""
+SHORTER_BONES = 0.9
+"""Another joint order is the right one if its bones are together shorter than this share."""
+_OTHER_ORDERS: tuple[Order, ...] = ("A", "B", "D")
+_MOST_OFF_OF = 8
+_AT_ONCE = 1024
+
+
+def check_hands(split: SplitName, tables: Tables) -> Iterator[Problem]:
+    """Every problem of the hands of one split, told once: a hand that has one is not looked at again."""
+    sound = np.ones((len(tables.joints.annotated), 2), bool)
+    yield from _check_joints(annotation_name(split, "joint_3d"), tables.joints, sound)
+    yield from _check_fits(annotation_name(split, "MANO_NeuralAnnot"), tables, sound)
+
+
+def _check_joints(file: str, joints: Joints, sound: np.ndarray) -> Iterator[Problem]:
+    keys = list(joints.row_of)
+    world_mm = two_hands(joints.world_mm)
+    whole = two_hands(joints.annotated[..., None])[..., 0].all(axis=2)
+    palm_mm = np.linalg.norm(world_mm[:, :, 9] - world_mm[:, :, 0], axis=-1)
+    length = _bone_length(world_mm)
+    shuffled = {order: _bone_length(world_mm[:, :, _misread(order)]) for order in _OTHER_ORDERS}
+    lengths = np.stack(list(shuffled.values()))
+    best = np.array(_OTHER_ORDERS)[lengths.argmin(axis=0)]
+    shorter = lengths.min(axis=0) < SHORTER_BONES * length
+    mirrored = np.stack([_left_evidence(world_mm[:, hand], hand) for hand in (0, 1)], axis=1)
+    for row, hand in np.argwhere(whole):
+        if shorter[row, hand]:
+            text = f"the {SIDES[hand]} hand's bones fit joint order {best[row, hand]}: order C expected"
+        elif not PALM_LENGTH_MM[0] <= palm_mm[row, hand] <= PALM_LENGTH_MM[1]:
+            text = _length_text(SIDES[hand], palm_mm[row, hand])
+        elif mirrored[row, hand]:
+            text = f"the {SIDES[hand]} hand's joints are those of a {SIDES[1 - hand]} hand"
+        else:
+            continue
+        sound[row, hand] = False
+        yield Problem(file, "/".join(map(str, keys[row])), text)
+
+
+def _bone_length(joints: np.ndarray) -> np.ndarray:
+    """(n, 2) the sum of all bones of joints (n, 2, 21, 3) in order B."""
+    parents, children = np.array(BONES).T
+    return np.linalg.norm(joints[:, :, children] - joints[:, :, parents], axis=-1).sum(axis=2)
+
+
+def _misread(order: Order) -> np.ndarray:
+    """Joints that were read as C and turned to B, read again as ``order`` and turned to B."""
+    return reorder("B", "C")[reorder(order, "B")]
+
+
+def _left_evidence(world_mm: np.ndarray, hand: int) -> np.ndarray:
+    """(n,) bool: joints (n, 21, 3) that are clearly those of the other hand."""
+    mirror = np.array([1.0 - 2.0 * hand, 1.0, 1.0])
+    return right_evidence(world_mm * mirror / MM) < CLEARLY_LEFT
+
+
+def _length_text(side: str, palm_mm: float) -> str:
+    what = f"the {side} hand measures {palm_mm:.4g} from wrist to middle base"
+    for factor, unit in {MM: "micrometres", 1 / MM: "metres", 0.1: "centimetres"}.items():
+        if PALM_LENGTH_MM[0] <= palm_mm / factor <= PALM_LENGTH_MM[1]:
+            return f"{what}, as in {unit}: millimetres expected"
+    return f"{what}: {PALM_LENGTH_MM[0]:g} to {PALM_LENGTH_MM[1]:g} millimetres expected"
+
+
+def _check_fits(file: str, tables: Tables, sound: np.ndarray) -> Iterator[Problem]:
+    """Fits in millimetres, and fits that are not where the joints are."""
+    fits, keys = tables.fits, list(tables.fits.row_of)
+    far = np.linalg.norm(fits.trans_m, axis=-1) > FARTHEST_FIT_M
+    for row, hand in np.argwhere(far):
+        name = f"{keys[row][0]}/{keys[row][1]}/{SIDES[hand]}"
+        distance = np.linalg.norm(fits.trans_m[row, hand])
+        yield Problem(file, name, f"lies {distance:.4g} from the origin, as in millimetres: metres expected")
+    error_m = np.where(far, np.nan, _fit_errors_m(tables, sound))
+    off = np.argwhere(error_m > FIT_TOLERANCE_M)
+    known = int(np.isfinite(error_m).sum())
+    if known >= _MOST_OFF_OF and 2 * len(off) > known:
+        yield Problem(file, "", _model_text(len(off), known))
+        return
+    for row, hand in off:
+        name = f"{keys[row][0]}/{keys[row][1]}/{SIDES[hand]}"
+        yield Problem(file, name, f"lies {MM * error_m[row, hand]:.3g} mm from the joints of joint_3d")
+
+
+def _model_text(off: int, known: int) -> str:
+    from tasks.layouts.interhand26m.fits import hand_in_use
+
+    return (
+        f"{off} of {known} fits lie more than {MM * FIT_TOLERANCE_M:g} mm from the joints: were they made with another "
+        f"hand than '{hand_in_use('right').name}', which is in use?"
+    )
+
+
+def _fit_errors_m(tables: Tables, sound: np.ndarray) -> np.ndarray:
+    """(m, 2) mean distance of each fit's joints to the annotated ones of its moment; NaN where either is missing."""
+    fits, joints = tables.fits, tables.joints
+    error_m = np.full((len(fits.trans_m), 2), np.nan)
+    rows = np.array([joints.row_of.get(key, -1) for key in fits.row_of], np.int64)
+    for first in range(0, len(rows), _AT_ONCE):
+        at = np.arange(first, min(first + _AT_ONCE, len(rows)))
+        at = at[rows[at] >= 0]
+        annotated = two_hands(joints.annotated[rows[at]][..., None])[..., 0]
+        annotated &= sound[rows[at]][..., None]
+        distance = np.linalg.norm(_regressed_m(fits, at) - two_hands(joints.world_mm[rows[at]]) / MM, axis=-1)
+        error_m[at] = np.where(annotated, distance, 0).sum(axis=2) / annotated.sum(axis=2)
+    return error_m
+
+
+def _regressed_m(fits: Fits, rows: np.ndarray) -> np.ndarray:
+    """(k, 2, 21, 3) joints of fits in the world, order B."""
+    from tasks.layouts.interhand26m.fits import hand_in_use, world_verts_m
+
+    regressors = [hand_in_use(side).joint_regressor21("interhand26m").double().numpy() for side in SIDES]
+    return np.stack(regressors) @ world_verts_m(fits, rows)
