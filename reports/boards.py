@@ -25,6 +25,7 @@ from reports.statistics import (
     summarise,
 )
 from tasks.base import Metric, TaskSpec
+from tasks.registry import metrics_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,11 @@ class Row:
     def seeds(self) -> list[int]:
         """The training seeds."""
         return [int(record.header["seed"]) for record in self.records]
+
+    @cached_property
+    def samples(self) -> tuple[str, ...]:
+        """The test samples that its cells were scored on, sorted."""
+        return tuple(sorted(set().union(*(record.per_sample.index for record in self.records))))
 
     @cached_property
     def _summaries(self) -> dict[str, Summary | None]:
@@ -194,22 +200,23 @@ class Board:
         return difference is not None and difference.low <= 0 <= difference.high
 
 
-def make_boards(
-    records: Iterable[Record], tasks: Mapping[str, TaskSpec], metrics: Mapping[str, Metric]
-) -> list[Board]:
-    """Boards sorted by task and data, real data first; records of unknown tasks are left out."""
+def make_boards(records: Iterable[Record], tasks: Mapping[str, TaskSpec]) -> list[Board]:
+    """Boards sorted by task and data, real data first; records of unknown tasks are left out.
+
+    Metrics are those of the board's protocol, in its own form where it has one.
+    """
     settings: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.header["task"] in tasks:
             settings[_setting_key(record.header)].append(record)
-    rows = [Row(tuple(sorted(group, key=_seed)), metrics) for group in settings.values()]
-    grouped: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        grouped[_board_key(row.header)].append(row)
+    grouped: dict[tuple[str, ...], list[list[Record]]] = defaultdict(list)
+    for group in settings.values():
+        grouped[_board_key(group[0].header)].append(group)
     boards = []
     for key in sorted(grouped):
-        task = tasks[key[0]]
-        boards.append(Board(task, metrics, tuple(_ranked(grouped[key], task, metrics))))
+        task, metrics = tasks[key[0]], metrics_of(grouped[key][0][0].header["protocol"]["name"])
+        rows = [Row(tuple(sorted(group, key=_seed)), metrics) for group in grouped[key]]
+        boards.append(Board(task, metrics, tuple(_ranked(rows, task, metrics))))
     return boards
 
 

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,8 +100,8 @@ def write_record(
     """Aggregate, write and publish the record of a cell; returns its folder. An older record of it is
     replaced.
 
-    ``per_sample`` is indexed by ``sample`` and has a ``cluster`` column; every metric of ``metrics`` (the
-    registry's unless given) whose columns are all there is aggregated into the header, except those named in
+    ``per_sample`` is indexed by ``sample`` and has a ``cluster`` column; every metric of ``metrics`` (in the form of
+    the header's protocol unless given) whose columns are all there is aggregated into the header, except those named in
     ``header["not_applicable"]``. Raises ValueError when the header or a table lacks a part.
     """
     _check_parts(header, per_sample, curves)
@@ -116,7 +116,7 @@ def write_record(
         _write_tables(beside, per_sample, predictions, curves)
         _write_renders(beside / "renders", renders or {})
         whole = {**header, "schema": SCHEMA, "state": header.get("state", "done")}
-        whole["metrics"] = _aggregate(per_sample, header.get("not_applicable", {}), metrics)
+        whole["metrics"] = _aggregate(per_sample, header, metrics)
         whole["files"] = {str(f.relative_to(beside)): f.stat().st_size for f in _files(beside)}
         (beside / HEADER_FILE).write_text(to_json(whole), encoding="utf-8")
         return _publish(beside, root / cell)
@@ -221,19 +221,23 @@ def _plain(value: Any) -> Any:
 
 
 def _aggregate(
-    per_sample: pd.DataFrame, not_applicable: Mapping[str, str], metrics: Mapping[str, Metric] | None
+    per_sample: pd.DataFrame, header: Mapping[str, Any], metrics: Mapping[str, Metric] | None
 ) -> dict[str, dict[str, Any]]:
-    from reports.statistics import summarise
+    from reports.statistics import summarise_all
 
     if metrics is None:
-        from tasks.registry import METRICS
+        from tasks.registry import metrics_of
 
-        metrics = METRICS
-    present = set(per_sample.columns)
-    return {
-        name: {**asdict(summarise([per_sample], metric)), "unit": metric.unit}
+        metrics = metrics_of(header["protocol"]["name"])
+    present, absent = set(per_sample.columns), header.get("not_applicable", {})
+    recorded = {
+        name: metric
         for name, metric in metrics.items()
-        if name not in not_applicable and present.issuperset(metric.sample_columns)
+        if name not in absent and present.issuperset(metric.needs)
+    }
+    return {
+        name: {**summary._asdict(), "unit": recorded[name].unit}
+        for name, summary in summarise_all(per_sample, recorded).items()
     }
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from math import isclose
 from pathlib import Path
@@ -97,12 +97,12 @@ def verify_report(out: Path, records_root: Path) -> list[str]:
 
 def _boards(records: Sequence[Record], task: str | None) -> list[Board]:
     from reports.boards import make_boards
-    from tasks.registry import METRICS, TASKS
+    from tasks.registry import TASKS
 
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
     wanted = [record for record in records if task in (None, record.header["task"])]
-    return make_boards(wanted, TASKS, METRICS)
+    return make_boards(wanted, TASKS)
 
 
 def _render(boards: Sequence[Board], published: Published, formats: Sequence[str]) -> dict[str, bytes]:
@@ -191,7 +191,9 @@ def _numbers(board: Board) -> Iterator[dict[str, Any]]:
 
 def _number_json(number: Number) -> dict[str, Any]:
     result = {
-        name: value for name, value in asdict(number.result).items() if name in ("value", "low", "high", "n")
+        name: value
+        for name, value in number.result._asdict().items()
+        if name in ("value", "low", "high", "n")
     }
     sd = {"sd": number.spread.sd} if number.spread and number.spread.n > 1 else {}
     return {
@@ -205,13 +207,14 @@ def _number_json(number: Number) -> dict[str, Any]:
 
 def _number_mismatches(entry: Mapping[str, Any], records: Mapping[str, Record]) -> Iterator[str]:
     from reports.statistics import paired_difference, point_value, spread_over_seeds, summarise
-    from tasks.registry import METRICS
+    from tasks.registry import metrics_of
 
-    metric = METRICS[entry["metric"]]
+    header = records[entry["cells"][0]].header
+    metric = metrics_of(header["protocol"]["name"])[entry["metric"]]
     mine = [records[cell].per_sample for cell in entry["cells"]]
     reference = [records[cell].per_sample for cell in entry["reference"]]
     result = paired_difference(mine, reference, metric) if reference else summarise(mine, metric)
-    again = asdict(result)
+    again: dict[str, Any] = result._asdict()
     if "sd" in entry:
         again["sd"] = spread_over_seeds([point_value([table], metric) for table in mine]).sd
     where = f"{entry['table']}: {entry['row']}, {entry['metric']}"
@@ -221,11 +224,12 @@ def _number_mismatches(entry: Mapping[str, Any], records: Mapping[str, Record]) 
 def _header_mismatches(record: Record) -> Iterator[str]:
     """Where a record's own header says another number than its samples."""
     from reports.statistics import summarise
-    from tasks.registry import METRICS
+    from tasks.registry import metrics_of
 
+    metrics = metrics_of(record.header["protocol"]["name"])
     for name, entry in sorted(record.metrics.items()):
-        if name in METRICS:
-            again = asdict(summarise([record.per_sample], METRICS[name]))
+        if name in metrics:
+            again = summarise([record.per_sample], metrics[name])._asdict()
             yield from _differing(f"record {record.cell}: {name}", entry, again, tuple(again))
 
 

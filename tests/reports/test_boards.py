@@ -4,11 +4,11 @@ import pytest
 
 from reports.boards import make_boards
 from reports.record import read_records
-from tasks.registry import METRICS, TASKS
+from tasks.registry import TASKS
 
 
 def boards_of(root):
-    return make_boards(read_records(root), TASKS, METRICS)
+    return make_boards(read_records(root), TASKS)
 
 
 def test_seeds_of_one_setting_are_one_row(records_root):

@@ -18,7 +18,7 @@ from reports.figures import (
     training_curves,
 )
 from reports.record import read_records, write_record
-from tasks.registry import METRICS, TASKS
+from tasks.registry import TASKS
 
 
 def test_the_same_records_draw_the_same_bytes_whatever_the_users_settings(board):
@@ -80,7 +80,7 @@ def test_per_sample_values_are_the_mean_over_seeds_without_holes(board):
 
 def test_long_curves_are_binned_and_only_totals_are_shown(tmp_path, header, samples, curves):
     write_record(tmp_path, header(), samples(), {}, curves(5000))
-    (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
+    (board,) = make_boards(read_records(tmp_path), TASKS)
     (axes,) = training_curves(board.rows).axes
     assert [line.get_label() for line in axes.get_lines()] == ["total"]
     assert all(len(line.get_xdata()) == MAX_POINTS for line in axes.get_lines())
@@ -98,7 +98,7 @@ def test_losses_that_turn_negative_are_drawn_on_a_linear_axis(tmp_path, header, 
     table = curves(200)
     table["value"] = table["value"] * 100 - 1
     write_record(tmp_path, header(), samples(), {}, table)
-    (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
+    (board,) = make_boards(read_records(tmp_path), TASKS)
     (axes,) = training_curves(board.rows).axes
     assert axes.get_yscale() == "linear"
     assert axes.get_ylim()[1] < 150
@@ -106,5 +106,5 @@ def test_losses_that_turn_negative_are_drawn_on_a_linear_axis(tmp_path, header, 
 
 def test_a_method_that_was_not_trained_has_no_training_figure(tmp_path, header, samples):
     write_record(tmp_path, header(), samples(), {})
-    (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
+    (board,) = make_boards(read_records(tmp_path), TASKS)
     assert [drawing.name for drawing in board_figures(board)] == ["forest", "errors"]

@@ -88,7 +88,7 @@ def test_differences_are_paired_and_coloured_by_their_verdict(board):
 
 def test_no_reference_no_difference_table(tmp_path, fabricate):
     fabricate(tmp_path, method="amvur")
-    (board,) = make_boards(read_records(tmp_path), TASKS, METRICS)
+    (board,) = make_boards(read_records(tmp_path), TASKS)
     assert difference_table(board) is None
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from reports.statistics import (
     Difference,
-    cluster_interval,
     paired_difference,
     point_value,
     spread_over_seeds,
@@ -42,10 +41,6 @@ print(summarise([table], Metric("e", "", "lower", "", "", "")))
 def frame(values, clusters, name="error_mm"):
     index = pd.Index([f"s{i:04d}" for i in range(len(values))], name="sample")
     return pd.DataFrame({"cluster": [str(c) for c in clusters], name: np.asarray(values, float)}, index=index)
-
-
-def mean_of_first(means):
-    return means[..., 0]
 
 
 def random_clusters(rng, n_clusters, size=6, between=1.0, within=0.5):
@@ -96,7 +91,8 @@ def test_interval_covers_the_truth_as_often_as_it_says(n_clusters, least, most):
     hits = 0
     for _ in range(400):
         values, clusters = random_clusters(rng, n_clusters)
-        low, high = cluster_interval(values[:, None], clusters, mean_of_first)
+        found = summarise([frame(values, clusters)], ERROR)
+        low, high = found.low, found.high
         hits += low <= 0 <= high
     assert least <= hits / 400 <= most
 
@@ -106,7 +102,8 @@ def test_treating_dependent_frames_as_independent_would_cover_far_less():
     hits = 0
     for _ in range(150):
         values, _ = random_clusters(rng, 30)
-        low, high = cluster_interval(values[:, None], np.arange(len(values)), mean_of_first)
+        found = summarise([frame(values, range(len(values)))], ERROR)
+        low, high = found.low, found.high
         hits += low <= 0 <= high
     assert hits / 150 < 0.8
 
