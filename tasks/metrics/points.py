@@ -32,3 +32,28 @@ def auc(distance_m: Tensor, from_zero: bool = True) -> Tensor:
     area = (intervals + 0.5 - first.double()) / intervals
     area = torch.where(first == 0, 1.0, area).clamp(min=0.0)
     return torch.where(distance_m.isnan(), torch.nan, area).mean(dim=-1)
+
+
+def pck(distance_m: Tensor, thresholds_m: Tensor) -> Tensor:
+    """Share of the points of a sample within each threshold, ``<=``: (B, N) and (T,) metres -> (B, T) float64.
+
+    The mean over samples is the PCK curve (lmb-freiburg/freihand: utils/eval_util.py). A NaN distance gives NaN.
+    """
+    thresholds_m = thresholds_m.to(distance_m.device, torch.float64)
+    ordered, _ = distance_m.double().sort(dim=-1)  # NaN comes last
+    within = torch.searchsorted(ordered, thresholds_m.expand(len(ordered), -1).contiguous(), right=True)
+    share = within.double() / distance_m.shape[-1]
+    return torch.where(distance_m.isnan().any(dim=-1, keepdim=True), torch.nan, share)
+
+
+def acceleration_error_mm(predicted_m: Tensor, true_m: Tensor) -> Tensor:
+    """Mean error of the second differences of a clip: two (..., T, J, 3) in metres -> (...,) float64, mm per frame^2.
+
+    x[t-1] - 2 x[t] + x[t+1] over the triples of frames whose truth is finite (Kanazawa et al. 2019, section 4.2). NaN
+    for a clip without such a triple, and where the prediction of one is missing.
+    """
+    difference = [p[..., :-2, :, :] - 2 * p[..., 1:-1, :, :] + p[..., 2:, :, :] for p in (predicted_m, true_m)]
+    known = difference[1].isfinite().all(-1).all(-1)
+    error_m = distances_m(*difference).mean(dim=-1)
+    total_m = torch.where(known, error_m, 0.0).sum(dim=-1)
+    return 1000.0 * total_m / known.sum(dim=-1)
