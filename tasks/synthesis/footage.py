@@ -169,17 +169,15 @@ def _intrinsics_px(rng: np.random.Generator) -> np.ndarray:
 
 
 def scenery(rng: np.random.Generator) -> Scenery:
-    """One background, out of focus, and a slanted wall for its depth."""
+    """One background, out of focus, and a wall for its depth."""
     height, width = FRAME_PX
     rows = SCENE_PX * height // width
     top = int(rng.integers(0, SCENE_PX - rows + 1))
     picture = Image.fromarray(scene(rng, SCENE_PX)[top : top + rows])
     tint = rng.uniform(*GAIN) * rng.uniform(0.9, 1.1, 3)
     rgb = np.asarray(picture.resize((width, height), BICUBIC), np.float32) * tint.astype(np.float32)
-    row, column = np.mgrid[0:height, 0:width].astype(np.float32) / width - 0.5
-    slant = rng.uniform(-0.3, 0.3, 2)
-    depth = rng.uniform(*WALL_M) / (1 + slant[0] * column + slant[1] * row)
-    return Scenery(np.clip(rgb + 0.5, 0, 255).astype(np.uint8), depth.astype(np.float32))
+    depth = np.full(FRAME_PX, rng.uniform(*WALL_M), np.float32)
+    return Scenery(np.clip(rgb + 0.5, 0, 255).astype(np.uint8), depth)
 
 
 def cast(
