@@ -83,18 +83,20 @@ class HandModel(nn.Module):
         return self._regressors[key]
 
 
-def load_hand(side: Side = "right") -> HandModel:
+def load_hand(side: Side = "right", as_released: bool = False) -> HandModel:
     """A new module of the hand in use: licensed MANO where PALMARES_MANO names its folder, else the open one.
 
-    The file is read once per process. Raises RequestError for an unknown side and a missing or damaged file.
+    ``as_released`` leaves the wrong shape directions of MANO's left hand as they are: labels made with manopth need
+    them (DexYCB). The file is read once per process. Raises RequestError for an unknown side and a missing or damaged
+    file.
     """
     if side not in ("left", "right"):
         raise unknown_name("side", str(side), ("left", "right"))
-    return HandModel(_load_data(side, os.environ.get(ENVIRONMENT, "")))
+    return HandModel(_load_data(side, os.environ.get(ENVIRONMENT, ""), as_released))
 
 
 @lru_cache
-def _load_data(side: Side, folder: str) -> HandModelData:
+def _load_data(side: Side, folder: str, as_released: bool) -> HandModelData:
     if not folder:
         right = read_model(OPEN_HAND_FILE)
         return right if side == "right" else right.mirrored()
@@ -103,7 +105,10 @@ def _load_data(side: Side, folder: str) -> HandModelData:
             f"{ENVIRONMENT}={folder} is no folder; expected one with MANO_LEFT.pkl and MANO_RIGHT.pkl."
         )
     right = read_model(Path(folder) / "MANO_RIGHT.pkl")
-    return right if side == "right" else repair_left(read_model(Path(folder) / "MANO_LEFT.pkl"), right)
+    if side == "right":
+        return right
+    left = read_model(Path(folder) / "MANO_LEFT.pkl")
+    return left if as_released else repair_left(left, right)
 
 
 def repair_left(left: HandModelData, right: HandModelData) -> HandModelData:

@@ -164,7 +164,7 @@ def _load_npz(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = {Path(info.filename).stem: info for info in archive.infolist()}
-            return {key: _load_entry(archive, entries[key]) for key in wanted if key in entries}
+            return {key: load_entry(archive, entries[key]) for key in wanted if key in entries}
     except RequestError:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen types for a damaged archive
@@ -172,7 +172,7 @@ def _load_npz(path: Path) -> dict[str, Any]:
         raise RequestError(f"{path}: damaged or no .npz archive ({reason}); get the file again.") from None
 
 
-def _load_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+def load_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     """One array of plain numbers or text. Raises ValueError when header and size do not agree."""
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)

@@ -1,6 +1,6 @@
-"""Reading MANO's pickles without running them.
+"""Reading pickles of arrays without running them: MANO's own, and the annotations of datasets.
 
-The licensed files are Python 2 pickles of numpy arrays, scipy.sparse matrices and chumpy arrays. A pickle is
+The licensed models are Python 2 pickles of numpy arrays, scipy.sparse matrices and chumpy arrays. A pickle is
 a program: whatever global it names, it can call. Here no name leads to the real thing. The few that such a file
 needs lead to shells of our own that only keep what they are given; a second step turns checked shells into
 arrays. So a file can neither call anything, nor make numpy unpickle objects inside an array, nor ask for
@@ -23,6 +23,7 @@ from tasks.errors import RequestError
 
 MAX_FILE_BYTES = 256 * 2**20
 _MAX_DEPTH = 8
+_MAX_LIST = 4096
 MAX_DENSE_ENTRIES = 2**24
 """Bound on the dense size of a sparse matrix, the one thing whose size the file's length does not bound."""
 
@@ -39,19 +40,20 @@ _NEEDLESS_OPCODES += ("NEXT_BUFFER", "READONLY_BUFFER")
 
 
 class _RefusedError(Exception):
-    """The file is not what a hand model file is; the message completes ``<path>: ...``."""
+    """The file is not what a file of arrays is; the message completes ``<path>: ...``."""
 
 
-def load_pickle(path: Path) -> dict[str, Any]:
-    """The dictionary in a MANO pickle: numpy arrays (sparse and chumpy ones made dense) and plain values.
+def load_pickle(path: Path, kind: str = "MANO pickle", max_bytes: int = MAX_FILE_BYTES) -> dict[str, Any]:
+    """The dictionary in a pickle: numpy arrays (sparse and chumpy ones made dense), plain values and lists of them.
 
-    Raises RequestError, naming the file, for anything else: a global outside the short list (nothing of it
-    runs), a truncated file, an array whose bytes do not fit its shape.
+    ``kind`` says in messages what the file should be. A value that is none of these becomes None. Raises
+    RequestError, naming the file, for a global outside the short list (nothing of it runs), a truncated file, an
+    array whose bytes do not fit its shape.
     """
     try:
         size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise _RefusedError(f"is {size / 2**20:.0f} MiB; a hand model pickle has about 4")
+        if size > max_bytes:
+            raise _RefusedError(f"is {size / 2**20:.0f} MiB; a {kind} has at most {max_bytes / 2**20:.0f}")
         payload = path.read_bytes()
         _check_opcodes(payload)
         content = _ShellUnpickler(io.BytesIO(payload), encoding="latin1").load()
@@ -66,7 +68,7 @@ def load_pickle(path: Path) -> dict[str, Any]:
         Exception
     ) as error:  # a malformed pickle can fail in any way; all of them mean the same to the user
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise RequestError(f"{path}: damaged or no MANO pickle ({reason}); get the file again.") from None
+        raise RequestError(f"{path}: damaged or no {kind} ({reason}); get the file again.") from None
 
 
 def _check_opcodes(payload: bytes) -> None:
@@ -76,7 +78,7 @@ def _check_opcodes(payload: bytes) -> None:
         for opcode, argument, _ in pickletools.genops(payload):
             count += 1
             if opcode.name in _NEEDLESS_OPCODES:
-                raise _RefusedError(f"uses the pickle opcode {opcode.name}, which no hand model file needs")
+                raise _RefusedError(f"uses the pickle opcode {opcode.name}, which no array needs")
             if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
                 raise _RefusedError(f"asks for memo slot {argument} after {count} steps")
     except ValueError as error:
@@ -291,7 +293,7 @@ class _ShellUnpickler(pickle.Unpickler):
         shell = _GLOBALS.get(module, {}).get(name)
         if shell is None:
             raise _RefusedError(
-                f"names the global '{module}.{name}', but a hand model holds only arrays (numpy, scipy.sparse, "
+                f"names the global '{module}.{name}', but such a file holds only arrays (numpy, scipy.sparse, "
                 "chumpy); nothing of it was run: do not trust this file, get it again from its source"
             )
         return shell
@@ -326,7 +328,10 @@ def _as_array(value: Any, depth: int = 0) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    """A value of the file's dictionary: an array, a number or text; None for what a hand model has no use for."""
+    """A value of the file's dictionary: an array, a number, text, or a list of numbers and text; None for the rest."""
     if isinstance(value, _Array | _Ch | _Select | _Sparse):
         return _as_array(value)
+    if type(value) in (list, tuple) and len(value) <= _MAX_LIST:
+        items = [_as_array(item)[()] if isinstance(item, _Scalar) else item for item in value]
+        return items if all(isinstance(item, str | int | float | np.generic) for item in items) else None
     return value if isinstance(value, str | bytes | int | float) else None

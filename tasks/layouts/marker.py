@@ -37,3 +37,11 @@ def check_marker(root: Path) -> Iterator[Problem]:
         return
     yield from (Problem(MARKER, key, "is a missing key") for key in sorted(MARKER_KEYS - set(content)))
     yield from (Problem(MARKER, key, "is an unknown key") for key in sorted(set(content) - MARKER_KEYS))
+
+
+def made_with(root: Path) -> str:
+    """The fingerprint of the hand that a synthetic folder was made with; empty for a real one."""
+    try:
+        return str(json.loads((root / MARKER).read_text(encoding="utf-8"))["hand_fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""

@@ -4,7 +4,6 @@ This file checks what is there: files, JSON, counts, images. ``check_values`` ch
 hands.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from tasks.layouts.base import Problem
 from tasks.layouts.freihand.check_hand import check_hands
@@ -38,9 +36,10 @@ from tasks.layouts.freihand.files import (
     sample_of,
     versions_of,
 )
-from tasks.layouts.freihand.table import Table
+from tasks.layouts.images import defect
+from tasks.layouts.marker import check_marker
+from tasks.layouts.table import Table
 
-MARKER_KEYS = {"synthetic", "generator", "generator_version", "seed", "size", "hand", "hand_fingerprint"}
 SMALLEST_MASK_SHARE = 0.005
 """Of the image: a mask with fewer white pixels shows no hand."""
 
@@ -50,7 +49,7 @@ def check_freihand(root: Path) -> Iterator[Problem]:
     if not root.is_dir():
         yield Problem(str(root), "", "is no folder")
         return
-    yield from _check_marker(root)
+    yield from check_marker(root)
     yield from _check_names(root)
     for split in SPLITS:
         tables: dict[str, Table] = {}
@@ -61,20 +60,6 @@ def check_freihand(root: Path) -> Iterator[Problem]:
         yield from check_hands(tables)
         count = max((len(table) for table in tables.values()), default=None)
         yield from _check_images(root, split, count)
-
-
-def _check_marker(root: Path) -> Iterator[Problem]:
-    try:
-        content = json.loads((root / MARKER).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        yield Problem(MARKER, "", "is no JSON object")
-        return
-    yield from (Problem(MARKER, key, "is a missing key") for key in sorted(MARKER_KEYS - set(content)))
-    yield from (Problem(MARKER, key, "is an unknown key") for key in sorted(set(content) - MARKER_KEYS))
 
 
 def _check_names(root: Path) -> Iterator[Problem]:
@@ -150,28 +135,17 @@ def _check_folder(
         else:
             expected += ids
     with ThreadPoolExecutor() as pool:  # PIL decodes without the interpreter's lock
-        defects = pool.map(partial(_image_defect, is_mask=folder.endswith("mask")), map(path_of, expected))
-        for image, defect in zip(expected, defects, strict=True):
-            if defect:
-                yield Problem(f"{folder}/{image:08d}.jpg", str(sample_of(image)), defect)
+        texts = pool.map(partial(_image_defect, is_mask=folder.endswith("mask")), map(path_of, expected))
+        for image, text in zip(expected, texts, strict=True):
+            if text:
+                yield Problem(f"{folder}/{image:08d}.jpg", str(sample_of(image)), text)
     for surplus in sorted(present.difference(expected)):
         yield Problem(f"{folder}/{surplus:08d}.jpg", "", "belongs to no annotation")
 
 
 def _image_defect(path: Path, is_mask: bool) -> str:
     """What is wrong with an image file, or nothing."""
-    try:
-        with Image.open(path) as image:
-            kind, size = image.format, image.size
-            pixels = np.asarray(image.convert("L" if is_mask else "RGB"))
-    except FileNotFoundError:
-        return "is missing"
-    except Exception as error:  # PIL raises a dozen types for a damaged file
-        return f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-    if kind != "JPEG":
-        return f"is a {kind} file: JPEG expected"
-    if size != (IMAGE_SIZE_PX, IMAGE_SIZE_PX):
-        return f"is {size[0]} x {size[1]} pixels: {IMAGE_SIZE_PX} x {IMAGE_SIZE_PX} expected"
-    if is_mask and (pixels > 128).mean() < SMALLEST_MASK_SHARE:
+    text, pixels = defect(path, "L" if is_mask else "RGB", "JPEG", (IMAGE_SIZE_PX, IMAGE_SIZE_PX))
+    if is_mask and pixels is not None and (pixels > 128).mean() < SMALLEST_MASK_SHARE:
         return "shows no hand: almost no pixel is white"
-    return ""
+    return text

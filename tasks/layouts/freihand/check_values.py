@@ -7,12 +7,9 @@ import numpy as np
 from tasks.layouts.base import Problem
 from tasks.layouts.freihand.annotations import ROOT_JOINT, reference_bone, root_position
 from tasks.layouts.freihand.files import IMAGE_SIZE_PX
-from tasks.layouts.freihand.table import Table, sound_together
+from tasks.layouts.lengths import check_length, check_meshes, check_palms
+from tasks.layouts.table import Table, sound_together
 
-PALM_LENGTH_M = (0.04, 0.2)
-"""Wrist to middle base: 75 to 115 mm in adults, with room for children and giants."""
-MESH_RADIUS_M = (0.03, 0.25)
-"""Largest distance of a vertex to the mean vertex, from a fist to a stretched hand."""
 REFERENCE_BONE_M = (0.01, 0.08)
 OUTSIDE_SHARE = 0.1
 """A joint may lie this share of the image's side outside it: crops cut some hands."""
@@ -21,7 +18,6 @@ ROOT_TOLERANCE_M = 5e-3
 """The official root formula takes both focal lengths for one, which costs up to some millimetres."""
 MESH_TO_JOINTS_M = 0.05
 """Largest distance between the mean vertex and the mean joint of one hand."""
-_UNITS = {1e3: "millimetres", 1e2: "centimetres", 1e-3: "kilometres"}
 
 
 def check_values(tables: dict[str, Table]) -> Iterator[Problem]:
@@ -56,31 +52,11 @@ def _check_cameras(table: Table) -> Iterator[Problem]:
 def _check_lengths(tables: dict[str, Table]) -> Iterator[Problem]:
     """Lengths of a hand that are not metres."""
     if "xyz" in tables:
-        xyz = tables["xyz"].rows
-        palm = np.linalg.norm(xyz[:, 9] - xyz[:, 0], axis=-1)
-        yield from _check_length(tables["xyz"], palm, PALM_LENGTH_M, "wrist to middle base is")
+        yield from check_palms(tables["xyz"])
     if "verts" in tables:
-        verts = tables["verts"].rows
-        radius = np.linalg.norm(verts - verts.mean(axis=1, keepdims=True), axis=-1).max(axis=1)
-        yield from _check_length(tables["verts"], radius, MESH_RADIUS_M, "the mesh has a radius of")
+        yield from check_meshes(tables["verts"])
     if "scale" in tables:
-        yield from _check_length(
-            tables["scale"], tables["scale"].rows, REFERENCE_BONE_M, "the bone length is"
-        )
-
-
-def _check_length(
-    table: Table, length: np.ndarray, bounds: tuple[float, float], what: str
-) -> Iterator[Problem]:
-    bad = ~((length >= bounds[0]) & (length <= bounds[1]))
-    yield from table.drop(bad, lambda i: f"{what} {length[i]:.4g}, {_unit_text(length[i], bounds)}")
-
-
-def _unit_text(length: float, bounds: tuple[float, float]) -> str:
-    for factor, unit in _UNITS.items():
-        if bounds[0] <= length / factor <= bounds[1]:
-            return f"as in {unit}: metres expected"
-    return f"{bounds[0]:g} to {bounds[1]:g} metres expected"
+        yield from check_length(tables["scale"], tables["scale"].rows, REFERENCE_BONE_M, "the bone length is")
 
 
 def _check_projection(cameras: Table, joints: Table) -> Iterator[Problem]:

@@ -1,16 +1,14 @@
 """Reads FreiHAND's official layout, synthetic or real, whole or cut to its first samples."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from tasks.errors import RequestError, unknown_name
 from tasks.layouts.base import HandSamples, Layout, Problem
-from tasks.layouts.freihand.annotations import split_mano
+from tasks.layouts.freihand.annotations import N_BETAS, N_POSE, split_mano
 from tasks.layouts.freihand.check import check_freihand
 from tasks.layouts.freihand.files import (
     MARKER,
@@ -27,10 +25,15 @@ from tasks.layouts.freihand.files import (
     sample_of,
     versions_of,
 )
+from tasks.layouts.images import decode
+from tasks.layouts.marker import is_synthetic
 
 _SPLIT_OF: dict[str, SplitName] = {"train": "training", "test": "evaluation"}
-_KEYS = ("K", "xyz", "verts", "mano")
-"""Annotations that a sample needs; ``scale`` follows from the joints."""
+_KEYS: dict[SplitName, tuple[str, ...]] = {
+    "training": ("K", "xyz", "verts", "mano"),
+    "evaluation": ("K", "xyz", "verts"),
+}
+"""Annotations that a split needs; ``scale`` follows from the joints, and scoring asks for no parameters."""
 MASK_THRESHOLD = 128
 """Masks are JPEG: their values ring around 0 and 255."""
 
@@ -45,7 +48,8 @@ class FreiHand(Layout):
         if name not in _SPLIT_OF:
             raise unknown_name("split", name, _SPLIT_OF)
         split = _SPLIT_OF[name]
-        missing = [p.name for p in (annotation_path(self.root, split, k) for k in _KEYS) if not p.is_file()]
+        needed = [annotation_path(self.root, split, key) for key in _KEYS[split]]
+        missing = [path.name for path in needed if not path.is_file()]
         if missing:
             raise RequestError(f"{self.root} lacks {', '.join(missing)}: {_remedy(split)}")
         return FreiHandSamples(self.root, split)
@@ -73,10 +77,7 @@ class FreiHand(Layout):
     @property
     def synthetic(self) -> bool:
         """Whether the marker file says that a generator wrote the folder."""
-        try:
-            return json.loads((self.root / MARKER).read_text(encoding="utf-8"))["synthetic"] is True
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        return is_synthetic(self.root)
 
 
 class FreiHandSamples(HandSamples):
@@ -88,19 +89,31 @@ class FreiHandSamples(HandSamples):
         exact = np.float64 if split == "evaluation" else np.float32
         self.joints_m = read_annotation(root, split, "xyz", exact)
         self.verts_m = read_annotation(root, split, "verts", exact)
-        self.pose_aa, self.betas = split_mano(read_annotation(root, split, "mano"))
+        self.pose_aa, self.betas = self._parameters()
         self._image_ids = self._find_images()
         self.annotation_of = np.array([sample_of(i) for i in self._image_ids], dtype=np.int64)
         self.ids = [f"{split}/{i:08d}" for i in self._image_ids]
         self.clusters = [f"{split}/{sample_of(i):08d}" for i in self._image_ids]
 
+    def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pose (n, 48) and betas (n, 10); NaN in an evaluation set without them."""
+        if self._split == "evaluation" and not annotation_path(self._root, self._split, "mano").is_file():
+            n = len(self.joints_m)
+            return np.full((n, N_POSE), np.nan, np.float32), np.full((n, N_BETAS), np.nan, np.float32)
+        return split_mano(read_annotation(self._root, self._split, "mano"))
+
     def _find_images(self) -> list[int]:
-        """Ids of the versions that are there: a copy may lack a whole version, never single images."""
+        """Ids of the versions that are there: a copy may lack a whole version, never single images.
+
+        An evaluation set may lack all of them: predictions are scored against annotations alone.
+        """
         n = self._count()
         present, _ = image_ids_in(self._root / self._split / "rgb")
         versions = [
             v for v in range(versions_of(self._split)) if any(image_id(s, v) in present for s in range(n))
         ]
+        if not versions and self._split == "evaluation":
+            return list(range(n))
         if not versions:
             raise RequestError(
                 f"{self._root / self._split / 'rgb'} holds no image: expected 00000000.jpg and on."
@@ -120,22 +133,14 @@ class FreiHandSamples(HandSamples):
 
     def image(self, index: int) -> np.ndarray:
         """(224, 224, 3) uint8. Raises RequestError that names the file when it is missing or undecodable."""
-        return _decode(image_path(self._root, self._split, self._image_ids[index]), "RGB")
+        return decode(image_path(self._root, self._split, self._image_ids[index]), "RGB", "JPEG", "freihand")
 
     def mask(self, index: int) -> np.ndarray | None:
         """(224, 224) bool, shared by all versions of a training sample; None for the evaluation set."""
         if self._split == "evaluation":
             return None
-        return _decode(mask_path(self._root, sample_of(self._image_ids[index])), "L") > MASK_THRESHOLD
-
-
-def _decode(path: Path, mode: str) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert(mode))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else "is no readable JPEG"
-        raise RequestError(f"{path} {reason}; 'palmares data check freihand' lists every problem.") from None
+        path = mask_path(self._root, sample_of(self._image_ids[index]))
+        return decode(path, "L", "JPEG", "freihand") > MASK_THRESHOLD
 
 
 def _remedy(split: SplitName) -> str:

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tasks.layouts.freihand.annotations import Annotations
 from tasks.layouts.freihand.files import (
-    MARKER,
     RECORD_SHAPES,
     SPLITS,
     SplitName,
@@ -20,6 +18,7 @@ from tasks.layouts.freihand.files import (
     image_path,
     mask_path,
 )
+from tasks.layouts.marker import write_marker as write_marker
 
 DECIMALS = 8
 """Of every number on disk: 10 nanometres, finer than float32 at arm's length."""
@@ -42,11 +41,6 @@ def write_mask(root: Path, sample: int, mask: np.ndarray) -> None:
     Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(
         mask_path(root, sample), quality=JPEG_QUALITY
     )
-
-
-def write_marker(root: Path, content: Mapping[str, Any]) -> None:
-    """The file that says that the folder is synthetic, and how it was made."""
-    (root / MARKER).write_text(json.dumps({"synthetic": True, **content}, indent=2, sort_keys=True) + "\n")
 
 
 def json_fragments(annotations: Annotations) -> dict[str, str]:

@@ -69,7 +69,7 @@ def training_meta(frame: Frame) -> dict[str, Any]:
         "handPose": _own(pose[0]),
         "handTrans": _own(trans[0]),
         "handBeta": _own(frame.betas),
-        "handJoints3D": _own(frame.joints_m[A_FROM_B] * AXES),
+        "handJoints3D": _own(joints_to_official(frame.joints_m)),
         **_object_meta(frame),
     }
 
@@ -107,7 +107,23 @@ def hand_box(frame: Frame) -> np.ndarray:
 
 def evaluation_truth(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """Joints (21, 3) in order A and vertices (778, 3), OpenGL: a row of each of the two evaluation files."""
-    return frame.joints_m[A_FROM_B] * AXES, frame.verts_m * AXES
+    return joints_to_official(frame.joints_m), frame.verts_m * AXES
+
+
+def joints_from_official(joints_m: np.ndarray) -> np.ndarray:
+    """(..., 21, 3) order B and OpenCV axes, of the file's order A and OpenGL axes."""
+    return joints_m[..., B_FROM_A, :] * AXES
+
+
+def joints_to_official(joints_m: np.ndarray) -> np.ndarray:
+    """(..., 21, 3) order A and OpenGL axes, as in files and submissions, of order B and OpenCV axes."""
+    return joints_m[..., A_FROM_B, :] * AXES
+
+
+def opencv_pose(pose_aa: np.ndarray, hands_mean: np.ndarray) -> np.ndarray:
+    """(n, 48) with ``hands_mean`` still to be added, OpenCV, of the file's flat-hand pose in OpenGL axes."""
+    turned = Rotation.from_matrix(OPENGL_FROM_OPENCV) * Rotation.from_rotvec(pose_aa[:, :3])
+    return np.concatenate([turned.as_rotvec(), pose_aa[:, 3:] - hands_mean], axis=1)
 
 
 def _object_meta(frame: Frame) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """HO-3D on disk: what tells v2 from v3, the names of its files, and which sequences are one performance.
 
-Facts: the official repository shreyashampali/ho3d (README.md, vis_HO3D.py, vis_pcl_all_cameras.py, eval.py).
+Facts: the official repository shreyashampali/ho3d (README.md, vis_HO3D.py, vis_pcl_all_cameras.py, eval.py) and the
+README inside the download. The colours of the segmentations are those that third-party readers go by.
 """
 
 import re
@@ -14,7 +15,8 @@ IMAGE_SIZE_PX = (640, 480)
 """Width and height of every colour and depth image."""
 MULTI_CAMERA = ("ABF1", "BB1", "GPMF1", "GSF1", "MDF1", "SB1", "ShSu1", "SiBF1", "SMu4", "MPM1", "AP1")
 """Prefixes of sequences that one performance gave to several cameras; the last digit is the camera."""
-FRAME_ID = re.compile(r"[A-Za-z]+[0-9]+/[0-9]{4,5}")
+FRAME_ID = re.compile(r"[A-Za-z]+[0-9]+/[0-9]{4,6}")
+MASK_SIZE_PX = (160, 120)
 EVALUATION_FILES = {"joints_m": "evaluation_xyz.json", "verts_m": "evaluation_verts.json"}
 """The evaluation truth that was published in November 2024, in the form of a submission's two halves."""
 SEGMENTATIONS_V2 = "HO3D_v2_segmentations_rendered"
@@ -32,12 +34,15 @@ class Version:
     """As Pillow names it."""
     has_masks: bool
     """Whether ``train/<SEQ>/seg`` is part of the release."""
+    mask_suffix: str
+    mask_channel: int
+    """Of the segmentation's RGB: the hand's colour."""
     n_train: int
     n_evaluation: int
 
 
-V2 = Version("ho3d_v2", "HO-3D v2", ".png", "PNG", False, 66_034, 11_524)
-V3 = Version("ho3d_v3", "HO-3D v3", ".jpg", "JPEG", True, 83_325, 20_137)
+V2 = Version("ho3d_v2", "HO-3D v2", ".png", "PNG", False, ".jpg", 0, 66_034, 11_524)
+V3 = Version("ho3d_v3", "HO-3D v3", ".jpg", "JPEG", True, ".png", 2, 83_325, 20_137)
 
 
 def list_path(root: Path, split: SplitName) -> Path:
@@ -61,11 +66,12 @@ def meta_path(root: Path, split: SplitName, frame: str) -> Path:
 
 
 def segmentation_path(root: Path, version: Version, frame: str) -> Path:
-    """The segmentation of a training frame."""
+    """The segmentation of a training frame, a quarter of the image's width and height."""
     if version.has_masks:
-        return _path(root, "train", frame, "seg", ".png")
+        return _path(root, "train", frame, "seg", version.mask_suffix)
     inside = root / SEGMENTATIONS_V2
-    return _path(inside if inside.is_dir() else root.parent / SEGMENTATIONS_V2, "train", frame, "seg", ".png")
+    folder = inside if inside.is_dir() else root.parent / SEGMENTATIONS_V2
+    return _path(folder, "train", frame, "seg", version.mask_suffix)
 
 
 def _path(root: Path, split: SplitName, frame: str, folder: str, suffix: str) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tasks.layouts.freihand import FreiHand
-from tasks.layouts.freihand.check_hand import CLEARLY_LEFT, right_evidence
+from tasks.layouts.matching_hand import CLEARLY_LEFT, right_evidence
 from tests.tasks.layouts.freihand.conftest import posed_hands
 
 

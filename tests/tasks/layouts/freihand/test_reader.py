@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_a_copy_without_the_other_backgrounds_is_read(dataset: Path) -> None:
     assert len(FreiHand(dataset).split("train")) == 5
 
 
-@pytest.mark.parametrize("key", ["xyz", "verts", "mano"])
+@pytest.mark.parametrize("key", ["xyz", "verts"])
 def test_public_data_without_evaluation_annotations_cannot_be_scored(dataset: Path, key: str) -> None:
     (dataset / f"evaluation_{key}.json").unlink()
     assert len(FreiHand(dataset).split("train")) == 20
@@ -175,3 +176,24 @@ def test_the_registry_opens_the_layout(pristine: Path) -> None:
         open_layout("frihand", pristine)
     with pytest.raises(RequestError, match="no folder at"):
         open_layout("freihand", pristine / "nowhere")
+
+
+def test_scoring_needs_neither_parameters_nor_images_of_the_evaluation_set(dataset: Path) -> None:
+    whole = FreiHand(dataset).split("test")
+    (dataset / "evaluation_mano.json").unlink()
+    shutil.rmtree(dataset / "evaluation")
+    bare = FreiHand(dataset).split("test")
+    assert bare.ids == whole.ids
+    np.testing.assert_array_equal(bare.verts_m, whole.verts_m)
+    assert np.isnan(bare.pose_aa).all()
+    assert bare.pose_aa.shape == whole.pose_aa.shape
+    assert bare.betas.shape == whole.betas.shape
+    with pytest.raises(RequestError, match="does not exist"):
+        bare.image(0)
+
+
+def test_labels_of_the_test_split_are_as_exact_as_on_disk(dataset: Path) -> None:
+    on_disk = np.array(json.loads((dataset / "evaluation_xyz.json").read_text()))
+    test = FreiHand(dataset).split("test")
+    assert test.joints_m.dtype == np.float64
+    np.testing.assert_array_equal(test.joints_m, on_disk)

@@ -1,0 +1,71 @@
+"""Square crops around a hand: one rule for training and test, exact to the fraction of a pixel.
+
+Pixel (0, 0) covers [0, 1) x [0, 1). A crop need not fall on whole pixels nor lie inside its image; outside is black.
+"""
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from tasks.geometry.cameras import crop_intrinsics, scale_intrinsics
+
+CROP_SIZE_PX = 224
+MARGIN = 1.5
+"""Side of a crop over the longer side of the box: the box goes through joints, which lie inside the hand."""
+
+
+def joint_boxes(joints_px: np.ndarray) -> np.ndarray:
+    """(n, 4) x1, y1, x2, y2 around points (n, 21, 2)."""
+    return np.concatenate([joints_px.min(axis=1), joints_px.max(axis=1)], axis=1)
+
+
+def square_crops(boxes_px: np.ndarray) -> np.ndarray:
+    """(n, 3) left, top and side of the crop around each box (n, 4) of x1, y1, x2, y2."""
+    side = MARGIN * (boxes_px[:, 2:] - boxes_px[:, :2]).max(axis=1)
+    corner = (boxes_px[:, :2] + boxes_px[:, 2:]) / 2 - side[:, None] / 2
+    return np.concatenate([corner, side[:, None]], axis=1)
+
+
+def intrinsics_of_crops(intrinsics_px: np.ndarray, crops_px: np.ndarray) -> np.ndarray:
+    """(n, 3, 3) float64 intrinsics of the crops (n, 3), resized to ``CROP_SIZE_PX``, of whole-image ones (n, 3, 3)."""
+    left, top, side = torch.from_numpy(np.asarray(crops_px, np.float64)).unbind(dim=1)
+    k = crop_intrinsics(torch.from_numpy(np.asarray(intrinsics_px, np.float64)), left, top)
+    scale = CROP_SIZE_PX / side
+    return scale_intrinsics(k, scale, scale).numpy()
+
+
+def crop_image(image: np.ndarray, crop_px: np.ndarray) -> np.ndarray:
+    """(224, 224, 3) uint8 of an image (H, W, 3): area average when shrinking, bilinear when growing."""
+    return np.round(_resample(image, crop_px)).astype(np.uint8)
+
+
+def crop_mask(mask: np.ndarray, crop_px: np.ndarray) -> np.ndarray:
+    """(224, 224) bool: pixels of which more than half is covered by the mask (H, W)."""
+    return _resample(mask[..., None], crop_px)[..., 0] > 0.5
+
+
+def _resample(pixels: np.ndarray, crop_px: np.ndarray) -> np.ndarray:
+    """(224, 224, C) float64 of (H, W, C), one axis after the other."""
+    left, top, side = crop_px
+    height, width, channels = pixels.shape
+    columns, columns_at = _weights(left, side, width)
+    rows, rows_at = _weights(top, side, height)
+    part = pixels[rows_at, columns_at].astype(np.float64)
+    half = rows @ part.reshape(len(part), -1)
+    half = half.reshape(CROP_SIZE_PX, -1, channels).swapaxes(0, 1)
+    whole = columns @ half.reshape(len(half), -1)
+    return whole.reshape(CROP_SIZE_PX, CROP_SIZE_PX, channels).swapaxes(0, 1)
+
+
+def _weights(start: float, side: float, n_pixels: int) -> tuple[sparse.csr_matrix, slice]:
+    """(224, m) weights of the m old pixels that the crop touches along one axis, and which these are."""
+    step = side / CROP_SIZE_PX
+    first = int(np.clip(np.floor(start - 1), 0, n_pixels))
+    last = int(np.clip(np.ceil(start + side + 1), first, n_pixels))
+    old = np.arange(first, last)
+    begin = start + step * np.arange(CROP_SIZE_PX)[:, None]
+    if step >= 1:
+        weights = np.clip(np.minimum(begin + step, old + 1) - np.maximum(begin, old), 0, None) / step
+    else:
+        weights = np.clip(1 - np.abs(begin + step / 2 - (old + 0.5)), 0, None)
+    return sparse.csr_matrix(weights), slice(first, last)

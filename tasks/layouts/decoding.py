@@ -1,0 +1,28 @@
+"""Hand parameters to meshes and joints, as arrays and in chunks, for readers and checkers."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tasks.hands.hand import HandModel
+
+CHUNK = 256
+"""Hands posed together: their tensors stay below some tens of megabytes."""
+
+
+def pose_hands(
+    hand: "HandModel", pose_aa: np.ndarray, betas: np.ndarray, flat_hand_mean: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """``verts_m`` (n, V, 3) and ``joints_mano16_m`` (n, 16, 3) float32 of poses (n, 48) and betas (n, 10)."""
+    import torch  # slow to import; a folder without parameters needs none
+
+    verts = np.empty((len(pose_aa), hand.n_verts, 3), np.float32)
+    joints = np.empty((len(pose_aa), 16, 3), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(pose_aa), CHUNK):
+            at = slice(start, start + CHUNK)
+            pose, shape = (torch.from_numpy(part[at].astype(np.float32)) for part in (pose_aa, betas))
+            posed, skeleton = hand(pose, shape, flat_hand_mean)
+            verts[at], joints[at] = posed.numpy(), skeleton.numpy()
+    return verts, joints
