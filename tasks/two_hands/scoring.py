@@ -1,0 +1,144 @@
+"""Predictions of two hands against the truth by a protocol: one column per metric, one value per frame.
+
+Every column has a value for every frame. Frames that a protocol does not score are NaN and are no failures: beside each
+metric stands a column of ones and zeros (``Metric.where``) that names the frames it is about.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.base import Protocol
+from tasks.errors import unknown_name
+from tasks.hands.hand import HandModel
+from tasks.protocols import HAS_BOTH_WRISTS, HAS_FIT, IS_SCORED
+from tasks.registry import metrics_of
+from tasks.single_hand.scoring import Scores
+from tasks.two_hands.dataset import TwoHandDataset, TwoHandTruth
+from tasks.two_hands.joints import house_columns, interhand26m_columns, relative_columns
+from tasks.two_hands.meshes import intaghand_columns, wrist_relative_columns
+from tasks.two_hands.prediction import TwoHandPrediction
+
+Columns = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a protocol's columns are computed from."""
+
+    dataset: TwoHandDataset
+    indices: Tensor
+    """(B,) int64."""
+    predicted: TwoHandPrediction
+    hands: Mapping[str, HandModel]
+
+    @cached_property
+    def truth(self) -> TwoHandTruth:
+        """The annotations."""
+        return self.dataset.truth(self.indices)
+
+    @cached_property
+    def pairs(self) -> Tensor:
+        """(B,) bool: the frames that IntagHand's preparation keeps."""
+        kept = self.truth.fitted_pair
+        kept[kept.clone()] = ~self.dataset.dark(self.indices[kept])
+        return kept
+
+    def meshes(self, rows: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Predicted and true vertices of these frames (B,) bool, where the prediction has any."""
+        if self.predicted.verts_cam_m is None:
+            return None
+        return self.predicted.verts_cam_m[rows], self.dataset.true_verts(self.indices[rows])
+
+
+def score(
+    protocol: Protocol,
+    predictions: Mapping[str, np.ndarray],
+    dataset: TwoHandDataset,
+    indices: Tensor,
+    hands: Mapping[str, HandModel],
+) -> Scores:
+    """Score the predictions for these positions of the dataset; row i of each field belongs to ``indices[i]``.
+
+    A hand with a coordinate that is not finite is missing, and a frame that misses a hand which the protocol scores is
+    NaN. Raises RequestError for a protocol of another task, a missing field or a wrong shape.
+    """
+    if protocol.name not in PROTOCOL_COLUMNS:
+        raise unknown_name("protocol of two_hands", protocol.name, PROTOCOL_COLUMNS)
+    predicted = TwoHandPrediction.of(predictions, len(indices))
+    absent = not_applicable(protocol, predicted)
+    columns = PROTOCOL_COLUMNS[protocol.name](Case(dataset, indices, predicted, hands))
+    metrics = metrics_of(protocol)
+    names = [column for name in protocol.metrics if name not in absent for column in metrics[name].needs]
+    return Scores({name: _defined(columns[name]) for name in names}, absent)
+
+
+def not_applicable(protocol: Protocol, predicted: TwoHandPrediction) -> dict[str, str]:
+    """Why a metric of the protocol cannot be measured on such a prediction."""
+    reasons: dict[str, str] = {}
+    if predicted.verts_cam_m is None:
+        own = () if protocol.name != "intaghand" else ("mpjpe_mm", *_sided("mpjpe"))
+        reasons |= dict.fromkeys((*MESH_METRICS, *own), "no vertices")
+    if predicted.handedness is None:
+        reasons["handedness_accuracy"] = "no handedness"
+    reasons |= dict.fromkeys(("penetration_cm3", "penetration_mm"), "not measured yet")
+    return {name: reasons[name] for name in protocol.metrics if name in reasons}
+
+
+def _interhand26m(case: Case) -> Columns:
+    return interhand26m_columns(case.truth, case.predicted)
+
+
+def _house_two_hands(case: Case) -> Columns:
+    columns = house_columns(case.truth, case.predicted)
+    fitted = case.truth.has_fit.any(dim=1)
+    if meshes := case.meshes(fitted):
+        columns |= _spread(wrist_relative_columns(*meshes, case.truth.has_fit[fitted], case.hands), fitted)
+    return columns | {HAS_FIT: fitted.double()}
+
+
+def _intaghand(case: Case) -> Columns:
+    columns = _pair_columns(case)
+    if meshes := case.meshes(case.pairs):
+        columns |= _spread(intaghand_columns(*meshes, case.hands), case.pairs)
+    return columns
+
+
+def _pair_columns(case: Case) -> Columns:
+    """What protocols on fitted pairs have in common: which frames they are, and MRRPE on those."""
+    columns = relative_columns(case.truth, case.predicted)
+    columns[HAS_BOTH_WRISTS] *= case.pairs
+    columns["mrrpe_mm"] = torch.where(case.pairs, columns["mrrpe_mm"], torch.nan)
+    return columns | {IS_SCORED: case.pairs.double()}
+
+
+def _spread(columns: Columns, rows: Tensor) -> Columns:
+    """Columns of some frames -> columns of all, NaN for the rest."""
+    spread = {}
+    for name, values in columns.items():
+        spread[name] = torch.full((len(rows),), torch.nan, dtype=torch.float64)
+        spread[name][rows] = values.double()
+    return spread
+
+
+def _defined(values: Tensor) -> np.ndarray:
+    return torch.where(values.isfinite(), values, torch.nan).numpy()
+
+
+def _sided(error: str) -> tuple[str, ...]:
+    return tuple(f"{error}_{suffix}_mm" for suffix in ("left", "right", "unscaled"))
+
+
+PROTOCOL_COLUMNS: dict[str, Callable[[Case], Columns]] = {
+    "interhand26m": _interhand26m,
+    "intaghand": _intaghand,
+    "house_two_hands": _house_two_hands,
+}
+MESH_METRICS = (
+    "mpvpe_mm", *_sided("mpvpe"), "iou", "iou_near", "cd_mm", "cd_l2_mm2", "normal_consistency", "penetration_cm3",
+    "penetration_mm",
+)  # fmt: skip
