@@ -28,7 +28,7 @@ SURFACE_TEXELS = 80
 WRAP = (0.38, 0.24, 0.18)
 """How far light creeps around edges, per colour: red goes deepest into skin."""
 MATERIAL_SHAPE = (SKIN_TEXELS, SKIN_TEXELS + SURFACE_TEXELS, 3)
-_BLOCKERS = 7
+BLOCKERS = 7
 """Every n-th vertex shades its surroundings."""
 _DISC_M2 = 2.1e-4
 """Its area: the hand's skin, some 400 cm2 on both sides, shared out."""
@@ -80,7 +80,7 @@ class Stage:
         parts = [hand.faces, arm_faces(self.loop, hand.n_verts), object_faces() + self.object_first]
         self.faces = torch.from_numpy(np.concatenate(parts))
         self.arm_face, self.object_face = np.cumsum([len(part) for part in parts])[:2].tolist()
-        texels = [_skin_texels(hand), _arm_texels(len(self.loop)), _object_texels()]
+        texels = [skin_texels(hand), arm_texels(len(self.loop)), _object_texels()]
         self.texels = torch.from_numpy(np.concatenate(texels).astype(np.float32))
         """(F, 3, 2) column and row of each corner in the picture of ``materials``."""
         self.painted = hand.vt is not None
@@ -123,7 +123,7 @@ class Stage:
     def _openness(self, verts_m: Tensor, normals: Tensor) -> Tensor:
         """(B, V, 1) of the hand's vertices between hand and object; forearm and object stand free."""
         n_hand = self.n_hand_verts
-        blockers = torch.cat([verts_m[:, :n_hand], verts_m[:, self.object_first :]], dim=1)[:, ::_BLOCKERS]
+        blockers = torch.cat([verts_m[:, :n_hand], verts_m[:, self.object_first :]], dim=1)[:, ::BLOCKERS]
         free = verts_m.new_ones((*verts_m.shape[:2], 1))
         free[:, :n_hand, 0] = openness(verts_m[:, :n_hand], normals[:, :n_hand], blockers)
         return free
@@ -252,14 +252,14 @@ def _lit(albedo: Tensor, normal: Tensor, open_share: Tensor, is_object: Tensor, 
     return linear.clamp_(0, 1).sqrt_()
 
 
-def _skin_texels(hand: HandModelData) -> np.ndarray:
+def skin_texels(hand: HandModelData) -> np.ndarray:
     """(F, 3, 2); models without texture coordinates look nowhere in particular."""
     if hand.vt is None or hand.ft is None:
         return np.zeros((len(hand.faces), 3, 2))
     return hand.vt[hand.ft] * [SKIN_TEXELS, -SKIN_TEXELS] + [0, SKIN_TEXELS]
 
 
-def _arm_texels(ring: int) -> np.ndarray:
+def arm_texels(ring: int) -> np.ndarray:
     """(F, 3, 2) into the lower right square: around, from the wrist downwards, one row of texels per ring."""
     around, along = np.meshgrid(np.arange(ring), np.arange(N_RINGS - 1))
     a = np.stack([around, along], axis=-1).reshape(N_RINGS - 1, ring, 2)

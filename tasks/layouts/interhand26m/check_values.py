@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tasks.layouts.base import Problem
-from tasks.layouts.interhand26m.files import HAND_TYPES, SplitName, annotation_name, two_hands
+from tasks.layouts.interhand26m.files import (
+    HAND_TYPES,
+    SplitName,
+    annotation_name,
+    two_hands,
+    two_hands_flags,
+)
 from tasks.layouts.interhand26m.frames import to_camera
 from tasks.layouts.interhand26m.tables import Joined, Tables
 
@@ -85,7 +91,7 @@ def _check_projection(
     cameras, camera, moment = tables.cameras, joined.camera[rows], joined.joints[rows]
     world_mm = tables.joints.world_mm[moment]
     cam_mm = two_hands(to_camera(world_mm, cameras.camrot[camera], cameras.campos_mm[camera]))
-    valid = two_hands(tables.annotations.joint_valid[rows] & tables.joints.annotated[moment])
+    valid = two_hands_flags(tables.annotations.joint_valid[rows] & tables.joints.annotated[moment])
     k = cameras.intrinsics_px[camera][:, None, None]
     pixels = cam_mm[..., :2] / cam_mm[..., 2:] * k[..., [0, 1], [0, 1]] + k[..., :2, 2]
     size = tables.images.size_px[joined.image[rows]][:, None, None]

@@ -84,3 +84,8 @@ def load_json(path: Path, hook: Callable[[dict], Any] | None = None) -> tuple[di
 def two_hands(joints: np.ndarray) -> np.ndarray:
     """Joints (..., 42, k) in order C as (..., 2, 21, k): right and left hand, order B."""
     return joints.reshape(*joints.shape[:-2], 2, N_JOINTS // 2, joints.shape[-1])[..., C_TO_B, :]
+
+
+def two_hands_flags(flags: np.ndarray) -> np.ndarray:
+    """(..., 42) in order C as (..., 2, 21): right and left hand, order B."""
+    return two_hands(flags[..., None])[..., 0]

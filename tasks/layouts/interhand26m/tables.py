@@ -27,7 +27,7 @@ from tasks.layouts.interhand26m.files import (
     Defect,
     SplitName,
     annotation_path,
-    two_hands,
+    two_hands_flags,
 )
 
 Report = Callable[[str, Defect], None]
@@ -111,9 +111,7 @@ def official_order(hand_type: np.ndarray) -> np.ndarray:
 
 def scored_joints(joint_valid: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     """(n, 2, 21) bool from (n, 42): inside the image, and the hand's wrist is too; a joint without numbers never."""
-    valid = joint_valid & annotated
-    wrists = joint_valid[:, WRISTS]
-    return two_hands(valid[..., None])[..., 0] & wrists[..., None]
+    return two_hands_flags(joint_valid & annotated) & joint_valid[:, WRISTS, None]
 
 
 def _rows(row_of: Mapping[Hashable, int] | dict, keys: list) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tasks.hands.skeleton import JOINTS
+from tasks.hands.skeleton import JOINTS, Side
 from tasks.layouts.interhand26m.files import (
     SIDES,
     WRISTS,
@@ -54,7 +54,7 @@ class Moment:
     """(42, 3) order C."""
     annotated: np.ndarray
     """(42,) bool."""
-    fits: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray] | None]
+    fits: Mapping[Side, tuple[np.ndarray, np.ndarray, np.ndarray] | None]
     """Side -> pose (48,), shape (10,), translation (3,) in metres, world; None where the hand has none."""
 
 

@@ -1,0 +1,310 @@
+"""Writes synthetic InterHand2.6M: both hands of several subjects, alone and near each other, before rings of cameras.
+
+Like the real set it has captures (one subject each), sequences (one or two hands) and static cameras of which several
+see every frame; annotations and MANO fits are in the world frame of the capture, in millimetres and metres. Unlike it,
+fits and joints agree exactly. The unit of work is a shard: one instant of four sequences, seen by four cameras each.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from tasks.errors import RequestError
+from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
+from tasks.hands.skeleton import reorder
+from tasks.layouts.interhand26m.files import MM, N_JOINTS, SIDES, SPLITS, SplitName
+from tasks.layouts.interhand26m.fits import posed_verts_m
+from tasks.layouts.interhand26m.frames import rest_wrist_m, to_camera
+from tasks.layouts.interhand26m.writer import (
+    FIT_DECIMALS,
+    Camera,
+    Moment,
+    Shot,
+    write_annotations,
+    write_image,
+    write_texts,
+)
+from tasks.layouts.marker import write_marker
+from tasks.synthesis.atomic_folder import atomic_folder
+from tasks.synthesis.processes import Map, one_thread, process_map
+from tasks.synthesis.streams import stream
+from tasks.synthesis.subjects import betas_of
+from tasks.synthesis.two_hands_film import Instant, film
+from tasks.synthesis.two_hands_posing import FRAMES, KINDS, Poser, TwoHands, sample_motion
+from tasks.synthesis.two_hands_stage import TwoHandStage
+from tasks.synthesis.two_hands_studio import FRAME_PX, N_CAMERAS, Studio, studio
+
+GENERATOR_VERSION = 1
+"""Raise it when the same seed would give other bytes: synthetic data are cached by it."""
+VIEWS = 4
+"""Cameras that see a frame: every other one of the ring, in turns."""
+SEQUENCES = len(KINDS)
+"""Of a block, whose frames are interleaved, so that the smallest set has every kind."""
+CAPTURES: dict[SplitName, int] = {"train": 11, "val": 1, "test": 5}
+"""Subjects; each has sequences of every kind."""
+SMALLEST: dict[SplitName, int] = {"train": 1, "val": 8, "test": 16}
+SHARE: dict[SplitName, int] = {"train": 1, "val": 8, "test": 4}
+"""A split has the size over this, and at least its smallest number, of images."""
+LARGEST = 1_000_000
+
+Progress = Callable[[int, int], None]
+Hands = tuple[HandModel, HandModel]
+"""Right, left."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One instant of the sequences of a block, made by one process."""
+
+    root: Path
+    seed: int
+    split: SplitName
+    number: int
+    count: int
+    """Images to keep; the shard is computed whole."""
+
+    @property
+    def first(self) -> int:
+        """Its first image."""
+        return self.number * SEQUENCES * VIEWS
+
+    @property
+    def frame(self) -> int:
+        """The number of its frames in their sequences."""
+        return self.number % FRAMES
+
+    @property
+    def sequences(self) -> range:
+        """Its sequences."""
+        first = self.number // FRAMES * SEQUENCES
+        return range(first, first + SEQUENCES)
+
+    @property
+    def streams(self) -> str:
+        """What the random streams of its split are called."""
+        return f"interhand26m {self.split}"
+
+
+@dataclass(frozen=True)
+class Made:
+    """The annotations of a shard."""
+
+    moments: list[Moment]
+    shots: list[Shot]
+
+
+def make_interhand26m(
+    out: Path, size: int, seed: int, workers: int | None = None, progress: Progress | None = None
+) -> None:
+    """Write ``size`` training images, and a quarter (at least 16) of test and an eighth (at least 8) of val images.
+
+    Every frame is seen by four cameras; half of the frames show two hands, the others a right or a left one. Splits
+    have subjects of their own. The hands are those in use (``load_hand``). ``workers`` processes (all cores by
+    default) write the same bytes whatever their number; ``progress`` is told the images done and in all. Nothing is
+    left behind unless the whole set is. Raises RequestError for a size or seed out of range, a folder that is not
+    empty, a disk that cannot be written, or a process that was killed.
+    """
+    if not 1 <= size <= LARGEST:
+        raise RequestError(f"size is {size}: expected 1 to {LARGEST} training images.")
+    if seed < 0:
+        raise RequestError(f"seed is {seed}: expected a whole number that is not negative.")
+    with atomic_folder(out) as root:
+        shards = [shard for split in SPLITS for shard in _shards(root, seed, split, size)]
+        with process_map(min(workers or os.cpu_count() or 1, len(shards))) as each:
+            _write(root, shards, each, progress or (lambda done, total: None))
+        _write_marker(root, size, seed)
+
+
+def _shards(root: Path, seed: int, split: SplitName, size: int) -> Iterator[Shard]:
+    images, of_shard = max(SMALLEST[split], size // SHARE[split]), SEQUENCES * VIEWS
+    for number, first in enumerate(range(0, images, of_shard)):
+        yield Shard(root, seed, split, number, min(of_shard, images - first))
+
+
+def _write(root: Path, shards: list[Shard], each: Map, progress: Progress) -> None:
+    total, done = sum(shard.count for shard in shards), 0
+    progress(done, total)
+    made: dict[SplitName, list[Made]] = {split: [] for split in SPLITS}
+    for shard, annotations in zip(shards, each(make_shard, shards), strict=True):
+        made[shard.split].append(annotations)
+        done += shard.count
+        progress(done, total)
+    subjects = []
+    for split, parts in made.items():
+        moments = [moment for part in parts for moment in part.moments]
+        shots = [shot for part in parts for shot in part.shots]
+        captures = sorted({moment.capture for moment in moments})
+        subjects += [(split, capture, _subject(split, capture)) for capture in captures]
+        names = Shard(root, shards[0].seed, split, 0, 0).streams
+        cameras = [
+            camera for capture in captures for camera in studio(shards[0].seed, names, capture).cameras
+        ]
+        write_annotations(root, split, cameras, moments, shots)
+    write_texts(root, subjects)
+
+
+def _subject(split: str, capture: int) -> str:
+    return f"{split}{capture}"
+
+
+def _write_marker(root: Path, size: int, seed: int) -> None:
+    hand = load_hand("right")
+    about = {
+        "generator": "palmares interhand26m",
+        "generator_version": GENERATOR_VERSION,
+        "seed": seed,
+        "size": size,
+        "hand": hand.name,
+        "hand_fingerprint": hand.fingerprint,
+    }
+    write_marker(root, about)
+
+
+def make_shard(shard: Shard) -> Made:
+    """Write the images of a shard; return its annotations."""
+    with one_thread():
+        hands, stage = _tools(os.environ.get(ENVIRONMENT, ""))
+        frames = _frames(shard, hands)
+        numbers = [*range(shard.frame % 2, N_CAMERAS, N_CAMERAS // VIEWS)]
+        shots = [shot for i, frame in enumerate(frames) for shot in _shots(shard, frame, i, numbers)]
+        instants = [frame.instant for frame in frames]
+        images = film(stage, hands[0], shard.seed, instants, [numbers] * len(frames))
+        for shot, image in zip(shots[: shard.count], images, strict=False):
+            write_image(shard.root, shard.split, shot, image)
+        seen = -(-shard.count // VIEWS)
+        return Made([_moment(frame) for frame in frames[:seen]], shots[: shard.count])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a sequence: its MANO parameters as they will stand in the file, and what follows from them."""
+
+    instant: Instant
+    kind: str
+    pose_aa: np.ndarray
+    """(2, 48) world, the mean pose still to be added."""
+    betas: np.ndarray
+    """(10,)."""
+    trans_m: np.ndarray
+    """(2, 3)."""
+    verts_m: np.ndarray
+    """(2, V, 3) world."""
+    joints_m: np.ndarray
+    """(2, 21, 3) world, order C."""
+
+
+def _frames(shard: Shard, hands: Hands) -> list[Frame]:
+    """The frames of a shard, computed together."""
+    captures = [sequence % CAPTURES[shard.split] for sequence in shard.sequences]
+    betas = np.stack([betas_of(shard.seed, shard.streams, capture) for capture in captures])
+    betas = np.round(betas, FIT_DECIMALS)
+    j0_m = np.stack([rest_wrist_m(hand.data, betas) for hand in hands], axis=1)
+    motions = [
+        sample_motion(stream(shard.seed, shard.streams, sequence, "motion"), kind)
+        for sequence, kind in zip(shard.sequences, KINDS, strict=True)
+    ]
+    posed = Poser(*hands, betas).instants(motions, shard.frame / (FRAMES - 1), j0_m)
+    studios = [studio(shard.seed, shard.streams, capture) for capture in captures]
+    pose, wrist = _in_world(studios, posed)
+    pose[..., 3:] -= np.stack([hand.data.hands_mean for hand in hands]).astype(np.float64)
+    pose, trans = np.round(pose, FIT_DECIMALS), np.round(wrist - j0_m, FIT_DECIMALS)
+    untranslated = np.stack([posed_verts_m(SIDES[h], pose[:, h], betas) for h in (0, 1)], axis=1)
+    verts = untranslated + trans[:, :, None]
+    joints = np.stack([_regressor(hand) for hand in hands]) @ verts
+    turn = Rotation.from_rotvec(pose[..., :3].reshape(-1, 3)).as_matrix().reshape(-1, 2, 3, 3)
+    own = np.einsum("nhvi,nhij->nhvj", verts - (trans + j0_m)[:, :, None], turn) + j0_m[:, :, None]
+    return [
+        Frame(
+            Instant(
+                shard.streams, captures[i], sequence, shard.frame, posed[i].shows, own[i], turn[i], j0_m[i],
+                trans[i] + j0_m[i],
+            ),
+            KINDS[i], pose[i], betas[i], trans[i], verts[i], joints[i],
+        )
+        for i, sequence in enumerate(shard.sequences)
+    ]  # fmt: skip
+
+
+def _in_world(studios: list[Studio], posed: list[TwoHands]) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (n, 2, 48) and wrists (n, 2, 3) in the worlds of their captures."""
+    turned = []
+    for one, hands in zip(studios, posed, strict=True):
+        turn = Rotation.from_matrix(one.world_rotation) * Rotation.from_rotvec(hands.pose_aa[:, :3])
+        turned.append(np.concatenate([turn.as_rotvec(), hands.pose_aa[:, 3:]], axis=1))
+    wrists = [one.to_world_m(hands.wrist_m) for one, hands in zip(studios, posed, strict=True)]
+    return np.stack(turned), np.stack(wrists)
+
+
+def _regressor(hand: HandModel) -> np.ndarray:
+    """(21, V) rows in order C."""
+    return hand.joint_regressor21("interhand26m").double().numpy()[reorder("B", "C")]
+
+
+def _moment(frame: Frame) -> Moment:
+    instant = frame.instant
+    fits = {
+        side: (frame.pose_aa[k], frame.betas, frame.trans_m[k]) if instant.shows[k] else None
+        for k, side in enumerate(SIDES)
+    }
+    annotated = np.repeat(instant.shows, N_JOINTS // 2)
+    world_mm = np.where(annotated[:, None], MM * frame.joints_m.reshape(N_JOINTS, 3), 0.0)
+    return Moment(
+        instant.capture, _sequence_name(frame), _frame_number(frame), frame.kind, world_mm, annotated, fits
+    )
+
+
+def _shots(shard: Shard, frame: Frame, index: int, numbers: list[int]) -> Iterator[Shot]:
+    """The annotations of a frame's views."""
+    instant = frame.instant
+    cameras = studio(shard.seed, shard.streams, instant.capture).cameras
+    for view, number in enumerate(numbers):
+        camera = cameras[number]
+        joints_px, ahead = _projected(frame.joints_m.reshape(-1, 3), camera)
+        inside = ((joints_px >= 0) & (joints_px < FRAME_PX[::-1])).all(axis=1) & ahead
+        verts_px, _ = _projected(frame.verts_m[instant.shows].reshape(-1, 3), camera)
+        yield Shot(
+            id=shard.first + index * VIEWS + view,
+            capture=instant.capture,
+            subject=_subject(shard.split, instant.capture),
+            sequence=_sequence_name(frame),
+            camera=camera.camera,
+            frame=_frame_number(frame),
+            size_px=(FRAME_PX[1], FRAME_PX[0]),
+            box_px=_box_px(verts_px),
+            joint_valid=inside & np.repeat(instant.shows, N_JOINTS // 2),
+            hand_type=frame.kind,
+        )
+
+
+def _projected(points_m: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (N, 2) of world points (N, 3), and whether they lie before the camera."""
+    seen = to_camera(MM * points_m[None], camera.camrot[None], camera.campos_mm[None])[0]
+    return seen[:, :2] / seen[:, 2:] * camera.focal_px + camera.princpt_px, seen[:, 2] > 0
+
+
+def _box_px(verts_px: np.ndarray) -> np.ndarray:
+    """(4,) x, y, width, height of what the image shows of the hands."""
+    size = np.array(FRAME_PX[::-1])
+    low = np.clip(verts_px.min(axis=0), 0, size - 1)
+    return np.concatenate([low, np.clip(verts_px.max(axis=0), low + 1, size) - low])
+
+
+def _sequence_name(frame: Frame) -> str:
+    return f"{frame.instant.sequence:05d}_{frame.kind}"
+
+
+def _frame_number(frame: Frame) -> int:
+    """Numbers that no two frames of a capture share."""
+    return frame.instant.sequence * FRAMES + frame.instant.number
+
+
+@lru_cache(maxsize=1)
+def _tools(mano_folder: str) -> tuple[Hands, TwoHandStage]:
+    """What every shard of a process needs, anew when another hand model is chosen."""
+    right, left = load_hand("right"), load_hand("left")
+    return (right, left), TwoHandStage(right.data, left.data)
