@@ -62,6 +62,15 @@ def _dexycb(name: str, split: str, reader: str) -> LayoutSpec:
     )
 
 
+_INTERHAND26M = LayoutSpec(
+    name="interhand26m",
+    summary="InterHand2.6M v1.0 with MANO fits: one or two hands before a ring of cameras, 334 x 512 px, JSON by split",
+    tasks=("two_hands",),
+    implementation="tasks.layouts.interhand26m:InterHand26M",
+    synthesiser="tasks.synthesis.interhand26m:make_interhand26m",
+)
+
+
 LAYOUTS: dict[str, LayoutSpec] = {
     layout.name: layout
     for layout in (
@@ -72,6 +81,7 @@ LAYOUTS: dict[str, LayoutSpec] = {
         _dexycb("dexycb_s1", "setup s1 (unseen subjects)", "DexYcbS1"),
         _dexycb("dexycb_s2", "setup s2 (unseen cameras)", "DexYcbS2"),
         _dexycb("dexycb_s3", "setup s3 (unseen grasped objects)", "DexYcbS3"),
+        _INTERHAND26M,
     )
 }
 

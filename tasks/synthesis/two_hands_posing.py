@@ -27,7 +27,7 @@ DRIFT = 0.5
 """From the first key pose to the second, as a share of the way to an independent one."""
 TOUCHING_SHARE = 0.7
 """Of the interacting sequences; in the others the hands stay apart."""
-TOUCHING_GAP_M, APART_GAP_M = (-0.001, 0.005), (0.01, 0.05)
+TOUCHING_GAP_M, APART_GAP_M = (-0.0015, 0.003), (0.01, 0.05)
 """Between the surfaces of two hands."""
 OFFSET_SD_M = 0.015
 """Of the left hand's place across the line between the hands."""

@@ -29,7 +29,7 @@ CENTRE_SD_PX = 8.0
 AIM_SD_M = 0.012
 WORLD_SHIFT_M = 0.8
 """Standard deviation of the world's origin about the hands."""
-AMBIENT_GAIN, KEY_GAIN = 1.25, 0.85
+AMBIENT_GAIN, KEY_GAIN = 1.5, 0.85
 """A dome of lamps is softer than one lamp."""
 BACKDROP_GAIN = (0.18, 0.75)
 
