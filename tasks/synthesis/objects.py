@@ -114,7 +114,7 @@ def _frame(z_axis: np.ndarray, y_hint: np.ndarray) -> np.ndarray:
 
 def swept_verts_m(kind: Kind, radius: float, half_length: float, flatness: float) -> np.ndarray:
     """(N_VERTS, 3) about the origin, z along the axis; rows run from the bottom to the top."""
-    height, girth = _outline(kind)
+    height, girth = outline(kind)
     angle = 2 * np.pi * np.arange(AROUND + 1) / AROUND
     x, y = np.cos(angle), np.sin(angle)
     if kind == "box":  # a rounded square instead of a circle
@@ -128,7 +128,7 @@ def swept_verts_m(kind: Kind, radius: float, half_length: float, flatness: float
     return np.concatenate([xy, z], axis=2).reshape(-1, 3)
 
 
-def _outline(kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+def outline(kind: Kind) -> tuple[np.ndarray, np.ndarray]:
     """Height and girth (ALONG,) in [-1, 1] and [0, 1], from pole to pole."""
     if kind == "ball":
         angle = np.linspace(-np.pi / 2, np.pi / 2, ALONG)

@@ -20,9 +20,13 @@ from tasks.synthesis.views import sample_view
 
 FRAMES_PER_KEY = 6
 """From one pose to the next."""
-GRIPS = 24
-"""Poses tried, of which the one that leaves the right room for the object is the grip."""
-LOOSENESS = 0.3
+GRIPS = 48
+LIFTS_M = np.linspace(-0.01, 0.05, 7)
+"""Poses tried, and places of the object off the palm; those that fit best are the grip."""
+SINKING = 40.0
+"""What a millimetre inside the object counts against one that is missing to the touch of this share of the skin."""
+TOUCHING = 0.125
+LOOSENESS = 0.15
 """How far the fingers leave the grip, towards other poses."""
 TILT_SD_DEG = 15.0
 """Of the object in the grip, per axis."""
@@ -82,12 +86,12 @@ def perform(
     tilt = Rotation.from_rotvec(rng.normal(0, TILT_SD_DEG, 3), degrees=True).as_matrix()
     n_keys = 2 + n_frames // FRAMES_PER_KEY
     at = _between(n_keys, n_frames)
-    grip = _grip(hand, rng, betas, thing, tilt)
+    grip, lift_m = _grip(hand, rng, betas, thing, tilt)
     hand_pose = at.mix(grip + LOOSENESS * (sample_poses(n_keys, rng) - grip))
     turns = Rotation.from_rotvec(rng.normal(0, TURN_SD_DEG, (n_keys, 3)), degrees=True)
     rotation = at.turn(turns * Rotation.from_matrix(sample_view(rng).rotation)).as_matrix()
     middle = at.mix(rng.uniform(-1, 1, (n_keys, 3)) * REACH_M)
-    grasp = _grasp(hand, betas, hand_pose, thing, tilt)
+    grasp = _grasp(hand, betas, hand_pose, thing, tilt, lift_m)
     own = _whole(stage, arm, thing, grasp)
     shift = middle - (rotation @ grasp.verts_m.mean(axis=1)[..., None])[..., 0]
     wrist = grasp.joints_m[0, 0]
@@ -127,23 +131,33 @@ def _between(n_keys: int, n_frames: int) -> _Between:
 
 def _grip(
     hand: HandModel, rng: np.random.Generator, betas: np.ndarray, thing: Thing, tilt: np.ndarray
-) -> np.ndarray:
-    """(45,) the natural pose whose fingers leave the room that the thing needs, or nearly."""
+) -> tuple[np.ndarray, float]:
+    """A natural pose (45,) and a lift off the palm, with which the hand touches the thing and sinks into it little."""
     poses = sample_poses(GRIPS, rng)
     verts_m = _posed(hand, betas, poses)[0]
-    joints_m = _fingers(hand, verts_m)
-    free = [held(tilt, thing.half_length_m, j, v)[2] for j, v in zip(joints_m, verts_m, strict=True)]
-    return poses[np.abs(np.array(free) - thing.radius_m).argmin()]
+    rotation, centre = _places(hand, verts_m, thing, tilt, 0.0)
+    own = ((verts_m - centre[:, None]) @ rotation)[:, ::4]
+    gap = thing.gap_m(own - LIFTS_M[:, None, None, None] * tilt[1])
+    cost = SINKING * np.maximum(-gap, 0).mean(axis=2) + np.quantile(np.maximum(gap, 0), TOUCHING, axis=2)
+    lift, pose = np.unravel_index(cost.argmin(), cost.shape)
+    return poses[pose], float(LIFTS_M[lift])
 
 
-def _grasp(hand: HandModel, betas: np.ndarray, poses: np.ndarray, thing: Thing, tilt: np.ndarray) -> _Grasp:
+def _grasp(
+    hand: HandModel, betas: np.ndarray, poses: np.ndarray, thing: Thing, tilt: np.ndarray, lift_m: float
+) -> _Grasp:
     verts_m, joints_m = _posed(hand, betas, poses)
-    places = [
-        held(tilt, thing.half_length_m, j, v)[:2]
-        for j, v in zip(_fingers(hand, verts_m), verts_m, strict=True)
-    ]
+    return _Grasp(verts_m, joints_m, *_places(hand, verts_m, thing, tilt, lift_m))
+
+
+def _places(
+    hand: HandModel, verts_m: np.ndarray, thing: Thing, tilt: np.ndarray, lift_m: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (T, 3, 3) and centre (T, 3) of the thing in hands (T, V, 3), lifted off the palm."""
+    joints_m = hand.joint_regressor21("freihand").double().numpy() @ verts_m
+    places = [held(tilt, thing.half_length_m, *each)[:2] for each in zip(joints_m, verts_m, strict=True)]
     rotation, centre = (np.stack(part) for part in zip(*places, strict=True))
-    return _Grasp(verts_m, joints_m, rotation, centre)
+    return rotation, centre + lift_m * (rotation @ tilt[1])
 
 
 def _posed(hand: HandModel, betas: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,11 +168,6 @@ def _posed(hand: HandModel, betas: np.ndarray, poses: np.ndarray) -> tuple[np.nd
     with torch.no_grad():
         verts, joints = hand(pose, shape, flat_hand_mean=True)
     return verts.double().numpy(), joints.double().numpy()
-
-
-def _fingers(hand: HandModel, verts_m: np.ndarray) -> np.ndarray:
-    """(T, 21, 3) joints in order B, to place things by."""
-    return hand.joint_regressor21("freihand").double().numpy() @ verts_m
 
 
 def _whole(stage: Stage, arm: Arm, thing: Thing, grasp: _Grasp) -> np.ndarray:

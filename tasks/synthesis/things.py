@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tasks.synthesis.objects import Kind, object_faces, swept_verts_m
+from tasks.synthesis.objects import Kind, object_faces, outline, swept_verts_m
 from tasks.synthesis.patterns import surface
 from tasks.synthesis.shading import SURFACE_TEXELS
 from tasks.synthesis.streams import stream
@@ -43,6 +43,17 @@ class Thing:
         low, high = self.verts_m.min(axis=0), self.verts_m.max(axis=0)
         pick = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)])
         return np.where(pick == 1, high, low)
+
+    def gap_m(self, points_m: np.ndarray) -> np.ndarray:
+        """(...,) of points (..., 3) in its own frame: how far outside, measured across the axis; negative inside."""
+        x, y, z = np.moveaxis(points_m, -1, 0)
+        half, girth = self.verts_m[:, 2].max(), self.verts_m[:, 0].max()
+        across = np.hypot(x, y)
+        if self.kind == "box":
+            across = ((x / girth) ** 8 + (y / (girth * self.flatness)) ** 8) ** (1 / 8) * girth
+        beside = across - girth * np.interp(z / half, *outline(self.kind))
+        beyond = np.abs(z) - half
+        return np.where(beyond > 0, np.hypot(np.maximum(beside, 0), beyond), np.maximum(beside, beyond))
 
 
 _MM = 0.001
