@@ -43,20 +43,21 @@ def read_submission(file: Path, layout: str, dataset: ScoredSet, scratch: Path) 
     file, kind = Path(file), _format_of(layout)
     if not file.is_file():
         raise RequestError(f"no file at {file}: expected {_expected(layout)}.")
+    is_npz = file.suffix.lower() == ".npz"
+    if kind == "arrays" and not is_npz:
+        raise RequestError(f"{file}: expected {_expected(layout)}.")
     try:
         with Spool(Path(scratch)) as spool:
-            if file.suffix.lower() == ".npz":
+            if is_npz:
                 return _read_npz(file, layout, dataset, spool)
             if kind == "json":
                 with open_only_member(file) if is_zip(file) else file.open("rb") as stream:
                     return json_points.read_points(stream, file, dataset.ids, JSON_FRAMES[layout], spool)
-            if kind == "text":
-                fields = dexycb.read_text(file, dexycb.image_numbers(dataset), spool)
-                mirror_left_hands(fields, dataset)
-                return fields
+            fields = dexycb.read_text(file, dexycb.image_ids(dataset), spool)
+            mirror_left_hands(fields, dataset)
+            return fields
     except OSError as error:
         raise RequestError(f"{error.filename or file}: {error.strerror or error}.") from None
-    raise RequestError(f"{file}: expected {_expected(layout)}.")
 
 
 def _read_npz(file: Path, layout: str, dataset: ScoredSet, spool: Spool) -> dict[str, np.ndarray]:
@@ -93,7 +94,7 @@ def write_submission(file: Path, layout: str, fields: Mapping[str, np.ndarray], 
                 "joints_cam_m"
             ]
             with partial.open("wb") as stream:
-                dexycb.write_text(stream, joints_m, dexycb.image_numbers(dataset))
+                dexycb.write_text(stream, joints_m, dexycb.image_ids(dataset))
 
 
 def _require(
@@ -158,7 +159,7 @@ def _format_of(layout: str) -> str:
 def _expected(layout: str) -> str:
     official = {
         "json": "pred.json, alone or zipped",
-        "text": "a text file (.txt) of image numbers and millimetres",
+        "text": "a text file (.txt) of image ids and millimetres",
         "arrays": "an .npz with joint_coord, rel_root_depth and hand_type",
     }
     return f"{official[_format_of(layout)]}, or an .npz of the task's fields"

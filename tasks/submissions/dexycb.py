@@ -1,4 +1,4 @@
-"""DexYCB's submission: a text file with one line per frame, the image's number and 63 millimetres, with commas.
+"""DexYCB's submission: a text file with one line per frame, the image's id and 63 millimetres, with commas.
 
 Source: NVlabs/dex-ycb-toolkit dex_ycb_toolkit/hpe_eval.py, which asks for every image with a hand.
 """
@@ -22,29 +22,27 @@ DECIMALS = 6
 _NUMERIC = b"0123456789+-.eE, \t\r\n"
 
 
-def image_numbers(dataset: ScoredSet) -> list[str]:
+def image_ids(dataset: ScoredSet) -> list[str]:
     """What the official toolkit calls each image: its position in the split, images without a hand counted."""
-    rows = sample_rows(dataset)
-    numbers = getattr(dataset.samples, "image_numbers", None)
-    return [str(n) for n in (rows if numbers is None else np.asarray(numbers)[rows]).tolist()]
+    return [str(number) for number in np.asarray(dataset.samples.image_ids)[sample_rows(dataset)].tolist()]
 
 
-def read_text(file: Path, numbers: Sequence[str], spool: Spool) -> dict[str, np.ndarray]:
-    """Joints of the frames with these numbers, in their order. Raises RequestError that names line or image."""
-    limit = (len(numbers) + 1) * MAX_LINE_BYTES
+def read_text(file: Path, ids: Sequence[str], spool: Spool) -> dict[str, np.ndarray]:
+    """Joints of the images with these ids, in their order. Raises RequestError that names line or image."""
+    limit = (len(ids) + 1) * MAX_LINE_BYTES
     if file.stat().st_size > limit:
         raise RequestError(
             f"{file}: holds {file.stat().st_size} bytes: at most {limit} expected of these frames."
         )
-    joints_m = spool.array("joints_cam_m", (len(numbers), 21, 3))
+    joints_m = spool.array("joints_cam_m", (len(ids), 21, 3))
     found: list[str] = []
     with file.open("rb") as stream:
         for line, (number, values) in enumerate(_records(file, stream), start=1):
-            if line > len(numbers):
-                raise RequestError(f"{file}: holds more than the {len(numbers)} lines expected.")
+            if line > len(ids):
+                raise RequestError(f"{file}: holds more than the {len(ids)} lines expected.")
             found.append(number)
             joints_m[line - 1] = values.reshape(21, 3)
-    order = match_ids(file, found, numbers)
+    order = match_ids(file, found, ids)
     if (order != np.arange(len(order))).any():
         joints_m[order] = np.array(joints_m)
     for _, block in blocks(joints_m):
@@ -67,12 +65,12 @@ def _records(file: Path, stream: IO[bytes]) -> Iterator[tuple[str, np.ndarray]]:
         elements = line.split(b",")
         if len(elements) != ELEMENTS:
             raise RequestError(
-                f"{where}: has {len(elements)} elements between commas: the image's number and 63 numbers expected."
+                f"{where}: has {len(elements)} elements between commas: the image's id and 63 numbers expected."
             )
         number = elements[0].strip()
         if not number.isdigit() or len(number) > MAX_ID_DIGITS:
             shown = number[:20].decode("ascii", "backslashreplace")
-            raise RequestError(f"{where}: begins with {shown!r}: the number of an image expected.")
+            raise RequestError(f"{where}: begins with {shown!r}: the id of an image expected.")
         yield str(int(number)), _values(f"{where} (image {int(number)})", line, elements[1:])
 
 
@@ -86,10 +84,10 @@ def _values(where: str, line: bytes, elements: list[bytes]) -> np.ndarray:
     return values
 
 
-def write_text(stream: IO[bytes], joints_m: np.ndarray, numbers: Sequence[str]) -> None:
+def write_text(stream: IO[bytes], joints_m: np.ndarray, ids: Sequence[str]) -> None:
     """One line per frame, joints in the original camera."""
     for start, block in blocks(joints_m):
         lines = (np.asarray(block, np.float64) * MM_PER_M).reshape(len(block), -1).tolist()
-        for number, values in zip(numbers[start:], lines, strict=False):
+        for number, values in zip(ids[start:], lines, strict=False):
             text = ",".join(f"{value:.{DECIMALS}f}" for value in values)
             stream.write(f"{number},{text}\n".encode("ascii"))

@@ -26,10 +26,14 @@ SMALL_M = 1e-6
 UNITS = {1e3: "millimetres", 1e2: "centimetres", 1e-3: "metres divided by 1000"}
 UNIT_MARGIN = 3.0
 """How far the size of the hands may be from a unit's, as a factor."""
-AXES_MARGIN, ORDER_MARGIN, MIRROR_MARGIN = 0.5, 0.75, 0.6
+AXES_MARGIN, ORDER_MARGIN, MIRROR_MARGIN = 0.5, 0.85, 0.6
 """A mistake is believed when undoing it leaves at most this share of the median error."""
-BONES_MARGIN = 0.7
+BONES_MARGIN = 0.9
 """And, for the order of joints, of the difference between the bones' lengths."""
+MOST_UNTURNED_M = 0.06
+"""Nor are other axes believed that leave the joints farther than this from the truth."""
+MOST_APART_M = 0.3
+"""Between the centroids of a hand's joints and vertices."""
 MOST_BEHIND_M = -0.05
 """The median depth of hands that lie behind the camera for certain."""
 
@@ -63,6 +67,7 @@ def diagnose(fields: Mapping[str, np.ndarray], layout: str, dataset: ScoredSet) 
     for group, name in evidence.groups():
         _check_mirror(group, name)
     _check_root(evidence)
+    _check_mesh(fields, task)
 
 
 def check_shapes(fields: Mapping[str, np.ndarray], task: str, count: int) -> None:
@@ -195,7 +200,7 @@ def _check_axes(evidence: _Evidence) -> None:
         if np.median(errors_m) < np.median(best):
             best = errors_m
             name = ", ".join(("-" if s < 0 else "") + "xyz"[a] for a, s in zip(axes, signs, strict=True))
-    if name and _explains(best, given, AXES_MARGIN):
+    if name and np.median(best) < MOST_UNTURNED_M and _explains(best, given, AXES_MARGIN):
         raise RequestError(
             f"wrong axes: about the wrist, the joints are {_mm(given)} from the truth as they are and {_mm(best)} when "
             f"read as ({name}) (median over frames); {AXES_HINT}."
@@ -212,15 +217,19 @@ def _check_order(evidence: _Evidence, layout: str) -> None:
     given = _aligned(evidence.predicted_m, evidence.true_m)
     given_bones = _bone_difference(evidence.predicted_m, evidence.true_m)
     expected = ORDER_OF.get(layout, "B")
+    believed: dict[str, np.ndarray] = {}
     for name, columns in _order_mistakes(expected).items():
         undone_m = evidence.predicted_m[:, columns]
         errors_m, bones = _aligned(undone_m, evidence.true_m), _bone_difference(undone_m, evidence.true_m)
         if _explains(errors_m, given, ORDER_MARGIN) and bones < BONES_MARGIN * given_bones:
-            raise RequestError(
-                f"wrong order of joints: {name} is what bone lengths and poses fit ({_mm(errors_m)} from the "
-                f"truth after alignment instead of {_mm(given)}); expected {ORDER_NAMES[expected]} in the "
-                "official format, finger-major in an .npz."
-            )
+            believed[name] = errors_m
+    if believed:
+        name = min(believed, key=lambda name: float(np.median(believed[name])))
+        raise RequestError(
+            f"wrong order of joints: {name} is what bone lengths and poses fit ({_mm(believed[name])} from the truth "
+            f"after alignment instead of {_mm(given)}); expected {ORDER_NAMES[expected]} in the official format, "
+            "finger-major in an .npz."
+        )
 
 
 def _order_mistakes(expected: Order) -> dict[str, np.ndarray]:
@@ -260,6 +269,26 @@ def _check_root(evidence: _Evidence) -> None:
         raise RequestError(
             f"joint {int(np.argmax(at_origin))} (finger-major) lies at the camera's centre in every frame: these look "
             "root-relative, and the format wants the camera frame; add the root, or score them as they are."
+        )
+
+
+def _check_mesh(fields: Mapping[str, np.ndarray], task: str) -> None:
+    """Vertices that lie elsewhere than the joints of the same hand; zeros in their place are no mesh."""
+    if "verts_cam_m" not in fields:
+        return
+    frames = _spread(len(fields["verts_cam_m"]))
+    hands = 2 if task == "two_hands" else 1
+    joints_m, verts_m = (
+        np.asarray(fields[name][frames], np.float64).reshape(len(frames) * hands, -1, 3)
+        for name in ("joints_cam_m", "verts_cam_m")
+    )
+    there = np.isfinite(joints_m).all(axis=(1, 2)) & np.isfinite(verts_m).all(axis=(1, 2))
+    there &= _size(verts_m) > SMALL_M
+    apart_m = np.linalg.norm(verts_m[there].mean(axis=1) - joints_m[there].mean(axis=1), axis=1)
+    if there.sum() >= MIN_FRAMES and np.mean(apart_m > MOST_APART_M) > MOST_FRAMES:
+        raise RequestError(
+            f"the vertices lie {np.median(apart_m):.2f} m from the joints of the same hand (median over frames): "
+            "expected both in the same unit, the same axes and the camera frame."
         )
 
 

@@ -106,7 +106,7 @@ class Spool:
     def __enter__(self) -> "Spool":
         self._is_new = not self.folder.exists()
         self._files: list[Path] = []
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
         return self
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:

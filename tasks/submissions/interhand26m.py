@@ -7,7 +7,7 @@ own that have no official name may stand beside them.
 Source: facebookresearch/InterHand2.6M data/InterHand2.6M/dataset.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,7 @@ def read_official(file: Path, dataset: ScoredSet, spool: Spool) -> dict[str, np.
     if roots_m is None:
         roots_m = spool.array("relative_root_m", (len(ids), 3))
     given = "relative_root_m" in fields
-    for rows in _row_blocks(len(ids)):
-        place = _Placement.of(dataset, rows)
+    for rows, place in _placements(dataset):
         joints_m[rows], relative_m = place.to_camera(
             np.asarray(fields["joint_coord"][rows]), np.asarray(fields["rel_root_depth"][rows])
         )
@@ -59,7 +58,7 @@ def official_arrays(
     n = len(dataset.ids)
     shapes: dict[str, tuple[int, ...]] = {"joint_coord": (42, 3), "rel_root_depth": (1,), "hand_type": (2,)}
     arrays = {name: spool.array(name, (n, *shape)) for name, shape in shapes.items()}
-    for rows in _row_blocks(n):
+    for rows, place in _placements(dataset):
         joints_m = np.asarray(fields["joints_cam_m"][rows], np.float64)
         relative_m = np.asarray(
             fields["relative_root_m"][rows]
@@ -67,7 +66,7 @@ def official_arrays(
             else joints_m[:, 1, 0] - joints_m[:, 0, 0],
             np.float64,
         )
-        coord, depth_mm = _Placement.of(dataset, rows).from_camera(joints_m, relative_m)
+        coord, depth_mm = place.from_camera(joints_m, relative_m)
         arrays["joint_coord"][rows], arrays["rel_root_depth"][rows, 0] = coord, depth_mm
         present = np.isfinite(joints_m).all(axis=(2, 3))
         arrays["hand_type"][rows] = fields["handedness"][rows] if "handedness" in fields else present
@@ -81,12 +80,6 @@ class _Placement:
         self._focal = intrinsics_px[:, [0, 1], [0, 1]][:, None, None]
         self._centre = intrinsics_px[:, [0, 1], [2, 2]][:, None, None]
         self._wrist_m = wrist_depth_m
-
-    @classmethod
-    def of(cls, dataset: ScoredSet, rows: slice) -> "_Placement":
-        samples, at = dataset.samples, sample_rows(dataset)[rows]
-        wrist_m = np.asarray(samples.joints_m[at][:, :, 0, 2], np.float64)
-        return cls(np.asarray(samples.intrinsics_px[at], np.float64), wrist_m)
 
     def to_camera(self, coord: np.ndarray, depth_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Official coordinates (k, 42, 3) and relative depths (k,) -> joints (k, 2, 21, 3), relative roots (k, 3)."""
@@ -113,6 +106,10 @@ class _Placement:
         )
 
 
-def _row_blocks(count: int) -> Sequence[slice]:
-    step = block_rows((42, 3))
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+def _placements(dataset: ScoredSet) -> Iterator[tuple[slice, _Placement]]:
+    """Blocks of rows, each with its cameras and wrists."""
+    samples, at, step = dataset.samples, sample_rows(dataset), block_rows((42, 3))
+    for start in range(0, len(at), step):
+        rows = slice(start, min(start + step, len(at)))
+        wrist_depth_m = np.asarray(samples.joints_m[at[rows]][:, :, 0, 2], np.float64)
+        yield rows, _Placement(np.asarray(samples.intrinsics_px[at[rows]], np.float64), wrist_depth_m)

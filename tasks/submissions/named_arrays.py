@@ -5,6 +5,7 @@ on: no pickles, no structures, no shapes but the expected ones.
 """
 
 import io
+import sys
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from tasks.submissions.fields import MAX_VERTS, Shape, Spool, block_rows, blocks
 IDS = "ids"
 MAX_HEADER_BYTES = 4096
 MAX_ID_CHARACTERS = 256
+VERSIONS = (b"\x01\x00", b"\x02\x00", b"\x03\x00")
+"""Of the ``.npy`` format; the third differs from the second in the names of structures only."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,12 @@ def _read_header(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
         start = stream.read(12)
         width = 2 if start[6:7] == b"\x01" else 4
         length = int.from_bytes(start[8 : 8 + width], "little")
-        if start[:6] != b"\x93NUMPY" or length > MAX_HEADER_BYTES:
+        if start[:6] != b"\x93NUMPY" or start[6:8] not in VERSIONS or length > MAX_HEADER_BYTES:
             raise RequestError(f"{where} is no array: expected what np.savez writes.")
         head = io.BytesIO(start + stream.read(max(0, length + 8 + width - len(start))))
     try:
         version = npy.read_magic(head)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        read = {(1, 0): npy.read_array_header_1_0}.get(version, npy.read_array_header_2_0)
         shape, fortran_order, dtype = read(head, max_header_size=MAX_HEADER_BYTES)
     except Exception:  # the parser of headers promises nothing about what it raises
         raise RequestError(
@@ -133,11 +136,17 @@ def _order(file: Path, archive: zipfile.ZipFile, header: _Header, ids: Sequence[
     """(n,) int64: the position among ``ids`` of each row of the file."""
     rows: list[str] = []
     for block in _stream(archive, IDS, header):
+        if header.dtype.kind == "U" and (_code_points(block, header.dtype) > sys.maxunicode).any():
+            raise RequestError(f"{file}: 'ids' holds bytes that are no text: write it again.")
         texts = block.tolist()
         rows += [
             text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text for text in texts
         ]
     return match_ids(file, rows, ids)
+
+
+def _code_points(texts: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return np.frombuffer(texts.tobytes(), np.dtype(np.uint32).newbyteorder(dtype.byteorder))
 
 
 def match_ids(file: Path, found: Sequence[str], ids: Sequence[str]) -> np.ndarray:
