@@ -178,7 +178,10 @@ def _record(
 
     protocol = PROTOCOLS[header["protocol"]["name"]]
     per_sample, not_applicable = score_all(task, protocol, fields, dataset, progress)
-    renders = sample_renders(task, fields, dataset)
+    try:
+        renders = sample_renders(task, fields, dataset)
+    except RequestError:  # a copy with annotations alone is enough to score
+        renders = {}
     finished = time.time()
     write_record(
         home.records,

@@ -1,41 +1,14 @@
 """Running cells in this process: records, the stage cache, failures that stay where they happen."""
 
-import pytest
-
 from reports.record import read_record
 from suite.data import open_source
-from suite.home import Home
 from suite.lease import Lease
 from suite.plan import Request, make_cells
 from suite.run import curve_names, run_cells, share
 from suite.status import describe, every_cell
 from suite.train import Resources
-from tasks.layouts.registry import load_synthesiser
 
 HERE = Resources(workers=0)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "freihand"
-    load_synthesiser("freihand")(root, size=16, seed=0, workers=1, progress=None)
-    return root
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setattr("reports.tracking.LiveMirror", SilentMirror)
-    return Home(tmp_path)
-
-
-class SilentMirror:
-    """Stands in for MLflow, which has its own tests."""
-
-    def __init__(self, home):
-        pass
-
-    def __getattr__(self, name):
-        return lambda *arguments: None
 
 
 def cells(home, data, method, seeds=(0,), **overrides):
