@@ -10,6 +10,8 @@ from tasks.layouts.table import Table
 
 CLEARLY_SHORTER_M = 0.02
 """A hand's 20 bones are some 0.8 m together; a right order is never beaten by so much except by touching fingers."""
+FIST = 0.86
+"""In order C fingers run from tip to base. A fist is up to an eighth shorter that way: it takes this much to count."""
 _RING_PINKY = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 16, 13, 14, 15, 20]
 """Order B of joints whose ring and pinky, but not their tips, were taken for each other."""
 
@@ -30,9 +32,13 @@ def likelier_orders(joints_m: np.ndarray, expected: Order) -> list[str]:
     candidates = {f"order {order}": as_in_file[:, reorder(order, "B")] for order in orders}
     candidates["an order with ring and pinky swapped"] = joints_m[:, _RING_PINKY]
     lengths = np.stack([skeleton_length(candidate) for candidate in candidates.values()])
-    best = lengths.argmin(axis=0)
-    shorter = lengths.min(axis=0) < skeleton_length(joints_m) - CLEARLY_SHORTER_M
-    names = list(candidates)
+    names, own = list(candidates), skeleton_length(joints_m)
+    reversed_fingers = np.array([expected == "C" or name == "order C" for name in names])
+    bound = np.where(
+        reversed_fingers[:, None], np.minimum(FIST * own, own - CLEARLY_SHORTER_M), own - CLEARLY_SHORTER_M
+    )
+    excess = lengths - bound
+    best, shorter = excess.argmin(axis=0), excess.min(axis=0) < 0
     return [names[i] if is_shorter else "" for i, is_shorter in zip(best, shorter, strict=True)]
 
 
