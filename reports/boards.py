@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from reports.bulk import row_differences, row_ranks, row_summaries
 from reports.record import PLAIN_VARIANTS, Record
 from reports.statistics import (
     Difference,
+    Rank,
     Spread,
     Summary,
+    holm,
     paired_difference,
     point_value,
     spread_over_seeds,
@@ -26,6 +29,10 @@ from reports.statistics import (
 )
 from tasks.base import Metric, TaskSpec
 from tasks.registry import metrics_of
+
+NAN = float("nan")
+SHOWN_ROWS = 100
+"""Rows of a board that tables for people show; the CSV files hold all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +47,7 @@ class Row:
         """The header of the first seed."""
         return self.records[0].header
 
-    @property
+    @cached_property
     def cells(self) -> tuple[str, ...]:
         """The cells this row is made of."""
         return tuple(record.cell for record in self.records)
@@ -50,24 +57,28 @@ class Row:
         """The method's name."""
         return str(self.header["method"])
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The method's title as its paper writes it."""
         return str(self.header.get("method_title") or self.method)
 
-    @property
+    @cached_property
     def setting(self) -> str:
-        """Preset and variant, where there are any."""
+        """Preset and variant, where there are any, or that the predictions were handed in from outside."""
         variant = self.header.get("variant")
-        parts = (self.header.get("preset"), None if variant in PLAIN_VARIANTS else variant)
+        parts = (
+            "external" if self.external else None,
+            self.header.get("preset"),
+            None if variant in PLAIN_VARIANTS else variant,
+        )
         return " · ".join(str(part) for part in parts if part)
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Title and setting."""
         return f"{self.title} ({self.setting})" if self.setting else self.title
 
-    @property
+    @cached_property
     def flags(self) -> tuple[str, ...]:
         """What the method saw at test time beside the image."""
         return tuple(sorted(self.header.get("flags") or ()))
@@ -78,33 +89,60 @@ class Row:
         return [int(record.header["seed"]) for record in self.records]
 
     @cached_property
-    def samples(self) -> tuple[str, ...]:
-        """The test samples that its cells were scored on, sorted."""
-        return tuple(sorted(set().union(*(record.per_sample.index for record in self.records))))
+    def present(self) -> frozenset[str]:
+        """The metrics that every seed has."""
+        recorded = (record.metrics.keys() for record in self.records)
+        return frozenset(self.metrics).intersection(*recorded)
 
     @cached_property
-    def _summaries(self) -> dict[str, Summary | None]:
+    def _summaries(self) -> dict[str, Summary]:
         return {}
 
     def summary(self, name: str) -> Summary | None:
-        """A metric of the row, computed from the per-sample files once; None when a seed does not have it."""
+        """A metric of the row over its seeds, worked out once; None when a seed does not have it."""
+        if name not in self.present:
+            return None
         if name not in self._summaries:
-            has = name in self.metrics and all(name in record.metrics for record in self.records)
-            tables = [record.per_sample for record in self.records] if has else []
-            self._summaries[name] = summarise(tables, self.metrics[name]) if has else None
+            self._summaries[name] = self._recorded(name) or summarise(
+                [record.per_sample for record in self.records], self.metrics[name]
+            )
         return self._summaries[name]
 
+    def _recorded(self, name: str) -> Summary | None:
+        """What the record of a single seed says, which is what its samples give."""
+        if len(self.records) > 1 or not self.records[0].summarised:
+            return None
+        entry = self.records[0].metrics[name]
+        return Summary._make(NAN if entry[key] is None else entry[key] for key in Summary._fields)
+
     @cached_property
-    def _spreads(self) -> dict[str, Spread]:
+    def _values(self) -> dict[str, list[float]]:
         return {}
 
+    def seed_values(self, name: str) -> list[float]:
+        """The metric of each seed by itself, worked out once."""
+        if name not in self._values:
+            self._values[name] = [self._seed_value(record, name) for record in self.records]
+        return self._values[name]
+
     def spread(self, name: str) -> Spread:
-        """The metric over the training seeds, computed once."""
-        if name not in self._spreads:
-            metric = self.metrics[name]
-            values = [point_value([record.per_sample], metric) for record in self.records]
-            self._spreads[name] = spread_over_seeds(values)
-        return self._spreads[name]
+        """The metric over the training seeds."""
+        return spread_over_seeds(self.seed_values(name))
+
+    def _seed_value(self, record: Record, name: str) -> float:
+        if record.summarised:
+            value = record.metrics[name]["value"]
+            return NAN if value is None else float(value)
+        return point_value([record.per_sample], self.metrics[name])
+
+    @property
+    def external(self) -> bool:
+        """Whether its predictions were handed in as a file, by whoever gave it its name."""
+        return self.header["kind"] == "external"
+
+    def learn(self, name: str, summary: Summary, seeds: list[float]) -> None:
+        """Take over what was worked out for many rows at once."""
+        self._summaries[name], self._values[name] = summary, seeds
 
     def why_absent(self, name: str) -> str:
         """Why the row lacks a metric, in the words of its record."""
@@ -145,59 +183,122 @@ class Board:
         parts = (self.task.name, header["layout"], header["split"], fingerprint, protocol)
         return "-".join(str(part) for part in parts if part)
 
+    @cached_property
+    def present(self) -> tuple[str, ...]:
+        """The metrics that any row has, in the order of their declaration."""
+        found = frozenset().union(*(row.present for row in self.rows))
+        return tuple(name for name in self.metrics if name in found)
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The headline metrics that any row has."""
+        return tuple(name for name in self.task.headline if name in self.present)
+
     @property
     def ranking_metric(self) -> str:
         """The first headline metric that any row has."""
-        present = [name for name in self.task.headline if any(row.summary(name) for row in self.rows)]
-        return present[0] if present else self.task.headline[0]
+        return (*self.headline, *self.task.headline)[0]
+
+    @cached_property
+    def _references(self) -> dict[str, Row]:
+        """The reference method's rows by setting and by preset, and the first as the last resort."""
+        found: dict[str, Row] = {}
+        for row in self.rows:
+            if row.method == self.task.reference:
+                for key in (f"setting {row.setting}", f"preset {row.header.get('preset')}", "any"):
+                    found.setdefault(key, row)
+        return found
 
     def reference_for(self, row: Row) -> Row | None:
         """The row of the task's reference method with the nearest setting; None for the reference."""
-        if row.method == self.task.reference:
+        if row.method == self.task.reference or not self._references:
             return None
-        references = [other for other in self.rows if other.method == self.task.reference]
-        preset = row.header.get("preset")
-        references.sort(
-            key=lambda other: (other.setting != row.setting, other.header.get("preset") != preset)
-        )
-        return references[0] if references else None
+        keys = (f"setting {row.setting}", f"preset {row.header.get('preset')}", "any")
+        return next(self._references[key] for key in keys if key in self._references)
 
     @cached_property
-    def _differences(self) -> dict[tuple[Row, Row, str], Difference | None]:
+    def _differences(self) -> dict[tuple[Row, Row, str], Difference]:
         return {}
 
     def difference(self, row: Row, other: Row, name: str) -> Difference | None:
-        """``row - other`` on shared samples, computed once; None when one of them lacks the metric."""
+        """``row - other`` on shared samples, worked out once; None when one of them lacks the metric."""
+        if name not in row.present or name not in other.present:
+            return None
         key = (row, other, name)
         if key not in self._differences:
-            both = row.summary(name) and other.summary(name)
-            a, b = ([record.per_sample for record in each.records] for each in (row, other))
-            self._differences[key] = paired_difference(a, b, self.metrics[name]) if both else None
+            if other is self.reference_for(row):
+                fellows = [each for each in self.rows if self.reference_for(each) is other]
+                self._pair_all(fellows, other, self.present)
+            else:
+                self._pair_all([row], other, (name,))
         return self._differences[key]
+
+    def _pair_all(self, rows: Sequence[Row], other: Row, names: Sequence[str]) -> None:
+        """Work out the differences of many rows to one, those of rows on other samples one by one."""
+        metrics = {name: self.metrics[name] for name in names}
+        for number, name, found in row_differences([row.records for row in rows], other.records, metrics):
+            self._differences[rows[number], other, name] = found
+        for row in rows:
+            for name in row.present.intersection(other.present, names):
+                if (row, other, name) not in self._differences:
+                    a, b = ([record.per_sample for record in each.records] for each in (row, other))
+                    self._differences[row, other, name] = paired_difference(a, b, self.metrics[name])
+
+    @cached_property
+    def corrected(self) -> dict[tuple[Row, str], float]:
+        """Holm-corrected p of every row's difference to its reference: the headline metrics are one family, the
+        board's further metrics another.
+        """
+        pairs = [(row, other) for row in self.rows if (other := self.reference_for(row))]
+        found: dict[tuple[Row, str], float] = {}
+        for family in (self.headline, tuple(name for name in self.present if name not in self.headline)):
+            made = {
+                (row, name): difference.p
+                for name in family
+                for row, other in pairs
+                if (difference := self.difference(row, other, name))
+            }
+            found.update(zip(made, holm(list(made.values())), strict=True))
+        return found
+
+    @cached_property
+    def ranks(self) -> dict[Row, Rank]:
+        """Every row's place in the ranking metric among those that saw the same, on the samples they share."""
+        found: dict[Row, Rank] = {}
+        for flags in dict.fromkeys(row.flags for row in self.rows):
+            found |= rank_rows([row for row in self.rows if row.flags == flags], self.ranking_metric)
+        return found
 
     @cached_property
     def _best(self) -> dict[tuple[str, tuple[str, ...]], Row | None]:
         return {}
 
     def best(self, name: str, flags: tuple[str, ...]) -> Row | None:
-        """The row with the best value among those with the same flags.
+        """The row with the best value among those with the same flags; none that lacks samples which others have.
 
         None unless there are two to compare.
         """
         key = (name, flags)
         if key not in self._best:
-            rows = [row for row in self.rows if row.flags == flags and row.summary(name)]
-            ranked = sorted(rows, key=lambda row: sort_key(row, self.metrics[name]))
-            self._best[key] = ranked[0] if len(ranked) > 1 else None
+            found = [(row, row.summary(name)) for row in self.rows if row.flags == flags]
+            most = max((summary.n for _, summary in found if summary), default=0)
+            rows = [row for row, summary in found if summary and summary.n == most]
+            enough = sum(summary is not None for _, summary in found) > 1
+            self._best[key] = min(rows, key=lambda row: sort_key(row, self.metrics[name])) if enough else None
         return self._best[key]
 
     def tied_with_best(self, row: Row, name: str) -> bool:
         """Whether the paired interval to the best row holds zero."""
         best = self.best(name, row.flags)
-        if best is None or best is row:
+        if best is None or best is row or name not in row.present:
             return False
-        difference = self.difference(row, best, name)
-        return difference is not None and difference.low <= 0 <= difference.high
+        if (row, best, name) not in self._differences:
+            fellows = [
+                each for each in self.rows[:SHOWN_ROWS] if each.flags == row.flags and each is not best
+            ]
+            self._pair_all(fellows if row in fellows else [row], best, (name,))
+        found = self._differences[row, best, name]
+        return found.low <= 0 <= found.high
 
 
 def make_boards(records: Iterable[Record], tasks: Mapping[str, TaskSpec]) -> list[Board]:
@@ -216,8 +317,31 @@ def make_boards(records: Iterable[Record], tasks: Mapping[str, TaskSpec]) -> lis
     for key in sorted(grouped):
         task, metrics = tasks[key[0]], metrics_of(grouped[key][0][0].header["protocol"]["name"])
         rows = [Row(tuple(sorted(group, key=_seed)), metrics) for group in grouped[key]]
+        work_out(rows)
         boards.append(Board(task, metrics, tuple(_ranked(rows, task, metrics))))
     return boards
+
+
+def work_out(rows: Sequence[Row]) -> None:
+    """Summaries of the rows whose records do not hold them: those of several seeds, and old or doubted ones."""
+    asked = [row for row in rows if len(row.records) > 1 or not row.records[0].summarised]
+    if asked:
+        found = row_summaries([row.records for row in asked], asked[0].metrics)
+        for number, name, summary, seeds in found:
+            asked[number].learn(name, summary, seeds)
+
+
+def rank_rows(rows: Sequence[Row], name: str) -> dict[Row, Rank]:
+    """The ranks of rows that saw the same.
+
+    A row that is defined on less than half as many samples as another is not ranked: the shared ones would be too few.
+    """
+    defined = {row: summary.n for row in rows if (summary := row.summary(name))}
+    ranked = [row for row, n in defined.items() if n and 2 * n >= max(defined.values())]
+    if not ranked:
+        return {}
+    found = row_ranks([row.records for row in ranked], ranked[0].metrics[name])
+    return dict(zip(ranked, found, strict=True))
 
 
 def sort_key(row: Row, metric: Metric) -> tuple[float, str, str]:

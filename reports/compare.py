@@ -45,9 +45,15 @@ class Comparison:
         return verdict(self.difference, self.metric.direction, *self.labels)
 
     @property
+    def _n_samples(self) -> int:
+        """How many test samples at least one of the rows was scored on."""
+        records = (*self.a.records, *self.b.records)
+        return len(set().union(*(record.sorted_table.index for record in records)))
+
+    @property
     def note(self) -> str:
         """On what the difference rests: shared samples, clusters, and what the rows saw."""
-        found, total = self.difference, len(set(self.a.samples) | set(self.b.samples))
+        found, total = self.difference, self._n_samples
         shared = (
             f"{found.n} of {total} test samples, those that both have"
             if found.n < total
@@ -140,7 +146,9 @@ def _candidates(boards: Sequence[Board], name: str) -> list[Candidate]:
     called = [(board, row) for board, row in rows if name.lower() in _names(row)]
     plain = [(board, row) for board, row in called if row.header.get("variant") in PLAIN_VARIANTS]
     if not called:
-        raise unknown_name("row", name, {known for _, row in rows for known in _names(row)})
+        raise unknown_name(
+            "row", name, {known for _, row in rows for known in (row.method, _short_name(row))}
+        )
     return plain or called
 
 
@@ -166,10 +174,14 @@ def _names(row: Row) -> set[str]:
 
 
 def _described(board: Board, row: Row) -> str:
-    """The shortest exact name of a row, with its cell and board."""
-    setting = row.setting
-    name = f"{row.method}@{setting}" if setting else row.method
-    return f"{name} ({row.cells[0]}, {board.header['layout']}, {_protocol(board)})"
+    """A row's name with its cell and board."""
+    return f"{_short_name(row)} ({row.cells[0]}, {board.header['layout']}, {_protocol(board)})"
+
+
+def _short_name(row: Row) -> str:
+    variant = row.header.get("variant")
+    setting = row.header.get("preset") if variant in PLAIN_VARIANTS else variant
+    return f"{row.method}@{setting}" if setting else row.method
 
 
 def _why_not_together(one: Candidate, two: Candidate, a: str, b: str) -> str:

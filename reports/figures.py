@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from reports.boards import Board, Row
-from reports.leaderboard import ARROWS
+from reports.leaderboard import ARROWS, SHOWN_DETAILS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,19 +56,22 @@ class Drawing:
 def board_figures(board: Board) -> list[Drawing]:
     """Every figure that the board's records allow."""
     metric = board.metrics[board.ranking_metric]
-    shown = [row for row in board.rows if row.summary(metric.name)]
+    having = [row for row in board.rows if row.summary(metric.name)]
+    shown = having[:SHOWN_DETAILS]
+    some = f" The first {len(shown)} of {len(having):,} rows." if len(having) > len(shown) else ""
     if not shown:
         return []
     drawings = [
-        _draw(board, "forest", _forest_caption(board), lambda: forest(board, shown)),
+        _draw(board, "forest", _forest_caption(board) + some, lambda: forest(board, shown)),
         _draw(
             board,
             "errors",
-            f"Share of test samples whose {metric.title} is at most the value on the axis, mean over seeds.",
+            f"Share of test samples whose {metric.title} is at most the value on the axis, mean over seeds."
+            + some,
             lambda: error_distribution(board, shown),
         ),
     ]
-    trained = [row for row in board.rows if len(row.records[0].curves)]
+    trained = [row for row in shown if len(row.records[0].curves)]
     if trained:
         caption = (
             f"Total loss of the first seed by step; a curve is at most {MAX_POINTS} means of neighbours."
@@ -93,7 +96,7 @@ def forest(board: Board, rows: Sequence[Row]) -> Figure:
         )
         axes.plot(summary.value, place, "o", color=colour, markersize=7)
         if len(row.records) > 1:
-            seeds = [record.metrics[metric.name]["value"] for record in row.records]
+            seeds = row.seed_values(metric.name)
             axes.plot(seeds, [place + 0.26] * len(seeds), "o", color=colour, fillstyle="none", markersize=4)
     axes.set_yticks(range(len(rows)), [_wrapped(row.label, 30) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)

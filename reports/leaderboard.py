@@ -10,22 +10,32 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.boards import Board, Row
+from reports.boards import SHOWN_ROWS, Board, Row
 from reports.statistics import CONFIDENCE, FEW_CLUSTERS, RESAMPLES, Difference, Summary, verdict
 from reports.table import Cell, Column, Mark, Number, Table, to_text
 from tasks.base import Metric
 
+SHOWN_DETAILS = 24
+"""Rows of a board that have a column of all metrics, a place in figures, pictures and run details on the page."""
 ARROWS = {"lower": "↓", "higher": "↑"}
 MINUS = "\N{MINUS SIGN}"
 HOW_TO_READ = (
     f"Means over test samples, each counted once (frame-weighted), with {CONFIDENCE:.0%} intervals in brackets: "
     f"percentiles of {RESAMPLES} bootstrap resamples of whole clusters (t interval below {FEW_CLUSTERS} clusters). "
     "The interval says nothing about training; the sd over training seeds stands apart from it. "
-    "Best of the rows that saw the same at test time: bold; ≈: the paired difference to the best may be zero."
+    "Rank in the first metric among the rows that saw the same at test time, with the ranks that the resamples give in "
+    "brackets, on the samples that all of them share. Best of those rows: bold, never one that lacks samples which "
+    "others have; ≈: the paired difference to the best may be zero."
 )
+RANK_NOTE = "place in the first metric among the rows that saw the same, and the places that resamples give"
 DIFFERENCES = (
     f"Row minus reference on the test samples that both have, with the {CONFIDENCE:.0%} interval of the paired "
-    "difference over test samples; an interval without zero is a difference. Not corrected for many comparisons."
+    "difference over test samples (Student's t on the cluster jackknife). Coloured where the difference holds after "
+    "Holm's correction for all {} differences of this table, one family (rows by headline metrics)."
+)
+EXTERNAL = (
+    "External rows were scored from a file of predictions: how they were trained, on what, and what they saw at test "
+    "time is as whoever handed them in says, and could not be checked."
 )
 SYNTHETIC = "Measured on synthetic data: these values do not compare with published ones."
 
@@ -35,19 +45,21 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
 
     Published numbers in a last column that is not ranked.
     """
-    names = [name for name in board.task.headline if any(row.summary(name) for row in board.rows)]
-    quoted = {row: published_text(row, board, published) for row in board.rows}
+    names, shown = board.headline, board.rows[:SHOWN_ROWS]
+    quoted = {row: published_text(row, board, published) for row in shown}
     columns = [Column("method", "Method"), Column("setting", "Setting")]
     differ = len({row.flags for row in board.rows}) > 1
     columns += [Column("sees", "Also sees")] * differ
+    columns += [Column("rank", "Rank", numeric=True, note=RANK_NOTE)]
     columns += [Column("seeds", "Seeds", numeric=True), Column("n", "n", numeric=True)]
     columns += [metric_column(board.metrics[name]) for name in names]
     columns += [Column("published", "Published, real data", wide=True)] * any(quoted.values())
     rows = []
-    for row in board.rows:
-        cells = [Cell(row.title), Cell(row.setting)]
+    for row in shown:
+        cells = [Cell(row.title, note=about_text(row)), Cell(row.setting)]
         cells += [Cell(", ".join(row.flags))] * differ
         cells += [
+            rank_cell(board, row),
             Cell(str(len(row.seeds)), note=f"seeds {', '.join(map(str, row.seeds))}"),
             _n_cell(row, board),
         ]
@@ -55,7 +67,7 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
         cells += [Cell(quoted[row])] * any(quoted.values())
         rows.append(tuple(cells))
     title = f"{board.task.name}: {board.data_label}"
-    return Table("leaderboard", title, tuple(columns), tuple(rows), notes(board))
+    return Table("leaderboard", title, tuple(columns), tuple(rows), (*shown_note(board), *notes(board)))
 
 
 def difference_table(board: Board) -> Table | None:
@@ -64,9 +76,13 @@ def difference_table(board: Board) -> Table | None:
     None when there is nothing to compare.
     """
     pairs = [(row, other) for row in board.rows if (other := board.reference_for(row))]
-    names = [n for n in board.task.headline if any(board.difference(row, other, n) for row, other in pairs)]
+    names = [
+        n for n in board.headline if any(n in row.present and n in other.present for row, other in pairs)
+    ]
     if not names:
         return None
+    family = sum(n in row.present and n in other.present for n in names for row, other in pairs)
+    pairs = pairs[:SHOWN_ROWS]
     references = _in_order(other.label for _, other in pairs)
     several = len(references) > 1
     columns = [
@@ -80,78 +96,28 @@ def difference_table(board: Board) -> Table | None:
         first = (Cell(row.title), Cell(row.setting), *[Cell(other.label)] * several)
         rows.append((*first, *(difference_cell(board, row, other, name) for name in names)))
     title = f"{board.task.name}: row minus {' or '.join(references)}, {board.data_label}"
-    return Table("differences", title, tuple(columns), tuple(rows), (DIFFERENCES,))
-
-
-def metrics_table(board: Board) -> Table:
-    """Every recorded metric as a line per row and metric: the long form, for programs."""
-    columns = tuple(
-        Column(key, key.replace("_", " "), numeric=numeric)
-        for key, numeric in [
-            *(
-                (k, False)
-                for k in ("task", "layout", "synthetic", "data_fingerprint", "protocol", "method", "setting")
-            ),
-            *((k, False) for k in ("metric", "unit", "direction")),
-            ("value", True),
-            *((k, False) for k in ("median", "p95", "nan", "clusters", "seeds", "cells")),
-        ]
+    return Table(
+        "differences", title, tuple(columns), tuple(rows), (*shown_note(board), DIFFERENCES.format(family))
     )
-    present = [name for name in board.metrics if any(row.summary(name) for row in board.rows)]
-    rows = [
-        _long_row(board, row, n, found) for row in board.rows for n in present if (found := row.summary(n))
-    ]
-    return Table("metrics", f"{board.task.name}: every metric", columns, tuple(rows))
-
-
-def differences_long_table(board: Board) -> Table:
-    """Every paired difference as a line per row and metric: the long form, for programs."""
-    texts = (
-        "task",
-        "layout",
-        "synthetic",
-        "data_fingerprint",
-        "protocol",
-        "method",
-        "setting",
-        "reference",
-        "metric",
-    )
-    columns = tuple(Column(key, key) for key in (*texts, "unit", "direction"))
-    columns = (*columns, Column("difference", "difference", numeric=True), Column("verdict", "verdict"))
-    rows = []
-    for row in board.rows:
-        other = board.reference_for(row)
-        for name in board.metrics if other else ():
-            if other and board.difference(row, other, name):
-                cell = difference_cell(board, row, other, name)
-                first = (*_where(board), row.title, row.setting, other.label, name, board.metrics[name].unit)
-                rows.append(
-                    (*map(Cell, (*first, board.metrics[name].direction)), cell, Cell(cell.note.split(";")[0]))
-                )
-    return Table("differences-long", f"{board.task.name}: paired differences", columns, tuple(rows))
 
 
 def every_metric_table(board: Board) -> Table:
     """Every recorded metric as a row, every setting as a column."""
-    names = [name for name in board.metrics if any(row.summary(name) for row in board.rows)]
-    columns = [
-        Column("metric", "Metric"),
-        *(Column(row.cells[0], row.label, numeric=True) for row in board.rows),
-    ]
+    shown = board.rows[:SHOWN_DETAILS]
+    columns = [Column("metric", "Metric"), *(Column(row.cells[0], row.label, numeric=True) for row in shown)]
     rows = []
-    for name in names:
+    for name in board.present:
         heading = metric_column(board.metrics[name])
         first = Cell(heading.heading, note=heading.note)
-        rows.append((first, *(metric_cell(board, row, name) for row in board.rows)))
+        rows.append((first, *(metric_cell(board, row, name) for row in shown)))
     title = f"{board.task.name}: every metric, {board.data_label}"
-    return Table("every-metric", title, tuple(columns), tuple(rows))
+    return Table("every-metric", title, tuple(columns), tuple(rows), shown_note(board, SHOWN_DETAILS))
 
 
 def absent_table(board: Board) -> Table | None:
     """Which headline metrics a row does not have, and the reason its record gives."""
     rows = []
-    for row in board.rows:
+    for row in board.rows[:SHOWN_ROWS]:
         reasons: dict[str, list[str]] = defaultdict(list)
         for name, why in sorted((row.header.get("not_applicable") or {}).items()):
             reasons[str(why)].append(board.metrics[name].title if name in board.metrics else name)
@@ -238,22 +204,55 @@ def difference_cell(board: Board, row: Row, other: Row, name: str) -> Cell:
         lacking = row if row.summary(name) is None else other
         return Cell("n/a", note=f"{lacking.label}: {lacking.why_absent(name)}", mark="absent")
     metric = board.metrics[name]
-    words = verdict(difference, metric.direction, row.label, other.label)
+    corrected = board.corrected.get((row, name))
+    words = verdict(difference, metric.direction, row.label, other.label, corrected)
     mark: Mark = (
         "" if not words.endswith("is better") else "better" if words.startswith(row.label) else "worse"
     )
-    number = Number(name, row.cells, difference, reference=other.cells)
-    note = f"{words}; {difference.n} shared samples in {difference.clusters} clusters"
+    number = Number(name, row.cells, difference, reference=other.cells, corrected=corrected)
+    after = "" if corrected is None else f", {corrected:.2g} after Holm's correction"
+    on = f"{difference.n} shared samples in {difference.clusters} clusters; p {difference.p:.2g}{after}"
+    digits = metric.digits
     return Cell(
-        signed(difference.value, metric.digits), interval(difference, metric.digits), "", note, mark, number
+        signed(difference.value, digits), interval(difference, digits), "", f"{words}; {on}", mark, number
     )
+
+
+def rank_cell(board: Board, row: Row) -> Cell:
+    """A row's place among those that saw the same, with the places it may have."""
+    rank, summary = board.ranks.get(row), row.summary(board.ranking_metric)
+    if rank is None or not rank.value or summary is None:
+        return Cell("n/a", note="not ranked: too few samples shared with the others", mark="absent")
+    number = Number("rank", row.cells, rank)
+    note = f"on the {rank.n} samples that every ranked row has"
+    return Cell(str(rank.value), f"[{rank.low}, {rank.high}]", note=note, number=number)
+
+
+def about_text(row: Row) -> str:
+    """What whoever handed in a row says of it."""
+    about = row.header.get("about") or {}
+    return "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in sorted(about.items()))
+
+
+def shown_note(board: Board, most: int = SHOWN_ROWS) -> tuple[str, ...]:
+    """That a table does not show every row, if so."""
+    total = len(board.rows)
+    return (f"The first {most} of {total:,} rows; the CSV files hold all of them.",) if total > most else ()
+
+
+def protocol_note(board: Board) -> str:
+    """The protocol by name and version, and in words."""
+    protocol = board.header["protocol"]
+    return f"Protocol {protocol['name']}/{protocol['version']}: {protocol['text']}"
 
 
 def notes(board: Board) -> tuple[str, ...]:
     """What must stand under a table of a board."""
-    protocol = board.header["protocol"]
-    label = f"Protocol {protocol['name']}/{protocol['version']}: {protocol['text']}"
-    return (*((SYNTHETIC,) if board.synthetic else ()), label, HOW_TO_READ)
+    shown = board.rows[:SHOWN_ROWS]
+    told = [f"{row.label}, as handed in: {about_text(row)}." for row in shown if about_text(row)]
+    external = (EXTERNAL,) * any(row.external for row in board.rows)
+    synthetic = (SYNTHETIC,) * board.synthetic
+    return (*synthetic, protocol_note(board), HOW_TO_READ, *external, *told)
 
 
 def published_text(row: Row, board: Board, published: Sequence[Mapping[str, Any]]) -> str:
@@ -316,26 +315,6 @@ def _n_cell(row: Row, board: Board) -> Cell:
     return Cell(text, note=f"test samples in {summary.clusters} clusters")
 
 
-def _long_row(board: Board, row: Row, name: str, summary: Summary) -> tuple[Cell, ...]:
-    metric = board.metrics[name]
-    texts = (*_where(board), row.title, row.setting, name, metric.unit, metric.direction)
-    value = Cell("", number=Number(name, row.cells, summary, spread=row.spread(name)))
-    after = (_plain(summary.median), _plain(summary.p95), str(summary.nan), str(summary.clusters))
-    ends = (*after, " ".join(map(str, row.seeds)), " ".join(row.cells))
-    return (*map(Cell, texts), value, *map(Cell, ends))
-
-
-def _where(board: Board) -> tuple[str, ...]:
-    header = board.header
-    protocol = f"{header['protocol']['name']}/{header['protocol']['version']}"
-    fingerprint = str(header["identity"].get("data_fingerprint", ""))
-    return board.task.name, str(header["layout"]), str(board.synthetic).lower(), fingerprint, protocol
-
-
-def _plain(value: float) -> str:
-    return "" if value != value else f"{value:.10g}"
-
-
 def _published_row(
     method: str, entries: Sequence[Mapping[str, Any]], names: Sequence[str]
 ) -> tuple[Cell, ...]:
@@ -365,7 +344,7 @@ def _board_text(board: Board) -> str:
     kept = [i for i, column in enumerate(table.columns) if column.key != "published"]
     columns = tuple(table.columns[i] for i in kept)
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
-    shown = to_text(Table(table.key, table.title, columns, rows), intervals=(board.ranking_metric,))
+    shown = to_text(Table(table.key, table.title, columns, rows), intervals=("rank", board.ranking_metric))
     protocol = board.header["protocol"]
     lines = [
         shown,
@@ -376,7 +355,7 @@ def _board_text(board: Board) -> str:
 
 def _difference_lines(board: Board) -> list[str]:
     """One sentence per row: its paired difference to the reference in the ranking metric."""
-    return [line for row in board.rows for line in _against_reference(board, row)]
+    return [line for row in board.rows[:SHOWN_ROWS] for line in _against_reference(board, row)]
 
 
 def _against_reference(board: Board, row: Row) -> list[str]:

@@ -1,20 +1,22 @@
 """The record of a finished cell: one schema, one writer, one reader.
 
-``records/<cell>/`` holds ``record.json``, ``per_sample.parquet``, ``predictions.npz``, ``curves.parquet``
-and ``renders/*.png``. A record is written beside its place and published by one rename, so a folder is there
-whole or not at all; ``record.json`` names every file with its size, so a half-copied folder is noticed as
-well. Reading ``record.json`` imports nothing heavy.
+``records/<cell>/`` holds ``record.json``, ``per_sample.parquet``, ``predictions.npz``, ``curves.parquet`` and
+``renders/*.png``; and ``per_sample.f64``, the columns of the parquet file as bare numbers, from which a report of
+thousands of records is made (``palmares report --verify`` reads the parquet files instead). A record is written
+beside its place and published by one rename, so a folder is there whole or not at all; ``record.json`` names every
+file with its size, so a half-copied folder is noticed as well. Reading ``record.json`` imports nothing heavy.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 
     from tasks.base import Metric
 
-SCHEMA = 1
+SCHEMA = 2
+"""2 added ``per_sample.f64``, and intervals that no order of adding changes; a record of 1 is read all the same."""
 HEADER_FILE = "record.json"
 REQUIRED = ("cell", "kind", "identity", "method", "task", "layout", "split", "seed", "protocol", "synthetic")
 PLAIN_VARIANTS = (None, "", "default")
 """How a header says that a cell is no variant."""
+BARE_FILE = "per_sample.f64"
 CURVE_COLUMNS = ("step", "name", "value", "time_ms")
 
 log = logging.getLogger(__name__)
@@ -41,10 +45,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One cell's folder: the header at once, tables when they are asked for."""
+    """One cell's folder: the header at once, tables when they are asked for.
+
+    Unless ``trusted``, everything is computed from ``per_sample.parquet``, whatever else the folder says.
+    """
 
     path: Path
     header: dict[str, Any]
+    trusted: bool = True
 
     @property
     def cell(self) -> str:
@@ -54,7 +62,36 @@ class Record:
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
         """NAME -> ``{value, low, high, n, nan, unit, ...}``."""
-        return dict(self.header["metrics"])
+        metrics: dict[str, dict[str, Any]] = self.header["metrics"]
+        return metrics
+
+    @cached_property
+    def summarised(self) -> bool:
+        """Whether the header's metrics and ``per_sample.f64`` may stand for the parquet file."""
+        return self.trusted and "table" in self.header
+
+    @cached_property
+    def samples_key(self) -> str:
+        """The same for records of the same samples in the same clusters."""
+        return str(self.header["table"]["samples"]) if self.summarised else samples_key(self.sorted_table)
+
+    @property
+    def sorted_table(self) -> pd.DataFrame:
+        """``per_sample.parquet`` sorted by sample. Read anew at every call."""
+        return _read_table(self.path / "per_sample.parquet").sort_index()
+
+    def columns(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """Per-sample columns (n,) float64 by name, all or those named, sorted by sample. Read anew at every call."""
+        if not self.summarised:
+            return bare_columns(self.sorted_table)
+        import numpy as np
+
+        stored, file = self.header["table"]["columns"], self.path / BARE_FILE
+        if names is None:
+            numbers = np.fromfile(file, dtype="<f8").reshape(len(stored), -1)
+            return dict(zip(stored, numbers, strict=True))
+        n = self.header["files"][BARE_FILE] // (8 * len(stored))
+        return {name: np.fromfile(file, "<f8", n, offset=8 * n * stored.index(name)) for name in names}
 
     @cached_property
     def per_sample(self) -> pd.DataFrame:
@@ -116,6 +153,7 @@ def write_record(
         _write_tables(beside, per_sample, predictions, curves)
         _write_renders(beside / "renders", renders or {})
         whole = {**header, "schema": SCHEMA, "state": header.get("state", "done")}
+        whole["table"] = _write_bare(beside / BARE_FILE, per_sample.sort_index())
         whole["metrics"] = _aggregate(per_sample, header, metrics)
         whole["files"] = {str(f.relative_to(beside)): f.stat().st_size for f in _files(beside)}
         (beside / HEADER_FILE).write_text(to_json(whole), encoding="utf-8")
@@ -207,6 +245,23 @@ def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
+def bare_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The columns of a per-sample table that hold numbers, as float64."""
+    return {
+        str(name): table[name].to_numpy("float64")
+        for name in table.columns
+        if name != "cluster" and table[name].dtype.kind in "fiub"
+    }
+
+
+def samples_key(sorted_table: pd.DataFrame) -> str:
+    """Digest of sample ids and clusters, 16 hex digits."""
+    digest = hashlib.sha256()
+    for part in (sorted_table.index, sorted_table["cluster"]):
+        digest.update("\0".join(map(str, part.tolist())).encode() + b"\1")
+    return digest.hexdigest()[:16]
+
+
 def _plain(value: Any) -> Any:
     """The value with JSON's own types only."""
     if isinstance(value, Mapping):
@@ -267,6 +322,15 @@ def _write_tables(
     curves[list(CURVE_COLUMNS)].astype(types).to_parquet(folder / "curves.parquet", index=False)
 
 
+def _write_bare(file: Path, sorted_table: pd.DataFrame) -> dict[str, Any]:
+    """Write ``per_sample.f64``, (columns, samples) little-endian; returns what the header says of it."""
+    import numpy as np
+
+    columns = bare_columns(sorted_table)
+    np.array(list(columns.values()), dtype="<f8").tofile(file)
+    return {"columns": list(columns), "samples": samples_key(sorted_table)}
+
+
 def _write_renders(folder: Path, renders: Mapping[str, Image | bytes]) -> None:
     folder.mkdir()
     for name, image in renders.items():
@@ -306,8 +370,11 @@ def _header_problem(header: Any) -> str | None:
 
 def _missing_files(path: Path, header: dict[str, Any]) -> str | None:
     for name, size in header["files"].items():
-        file = path / name
-        if not file.is_file() or file.stat().st_size != size:
+        try:
+            whole = os.stat(f"{path}/{name}").st_size == size
+        except OSError:
+            whole = False
+        if not whole:
             return f"{name} is missing or cut short; the folder is not whole: remove it or copy it again."
     return None
 

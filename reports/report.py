@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from math import isclose
 from pathlib import Path
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from reports.boards import Board
     from reports.table import Number, Table
 
-SCHEMA = 1
+SCHEMA = 2
 FORMATS = ("html", "md", "tex", "csv")
 DRAWN_FORMATS = {"html", "tex"}
 """The formats that figures belong to."""
 INDEX = "report.json"
 DRAWN_WITH = ("matplotlib", "pillow")
 RELATIVE_TOLERANCE = 1e-9
+PLACE = ("board", "table", "column", "row", "metric")
+NUMBERS = ("value", "low", "high", "n", "p", "sd", "p_holm", "rank")
+"""What ``report.json`` says of a number: where it stands, and what of it is checked."""
 Published = Sequence[Mapping[str, Any]]
 
 
@@ -85,10 +88,10 @@ def verify_report(out: Path, records_root: Path) -> list[str]:
     missing = [f"record {cell} is missing or not whole" for cell in index["cells"] if cell not in found]
     if missing:
         return missing
-    records = [found[cell] for cell in index["cells"]]
-    problems = [problem for record in records for problem in _header_mismatches(record)]
-    problems += [p for entry in index["numbers"] for p in _number_mismatches(entry, found)]
-    files = _render(_boards(records, index["task"]), index["published"], index["formats"])
+    doubted = [replace(found[cell], trusted=False) for cell in index["cells"]]
+    boards = _boards(doubted, index["task"])
+    problems = [*_header_mismatches(doubted), *_number_mismatches(index["numbers"], boards)]
+    files = _render(boards, index["published"], index["formats"])
     same_tools = index["drawn_with"] == _drawn_with()
     for name in sorted({*files, *index["files"]}):
         problems += _file_mismatches(Path(out) / name, files.get(name), same_tools)
@@ -113,22 +116,24 @@ def _render(boards: Sequence[Board], published: Published, formats: Sequence[str
 
     drawn = set(formats) & DRAWN_FORMATS
     drawings = [board_figures(board) if drawn else [] for board in boards]
-    csv_files = _csv_files(boards)
+    csv_files = _csv_files(boards) if {"csv", "html"} & set(formats) else {}
     files: dict[str, bytes] = {}
     if "md" in formats:
-        parts = [to_markdown(table) for board in boards for table in _shown_tables(board, published)]
+        parts = map(to_markdown, _shown_tables(boards, published))
         files["leaderboard.md"] = "\n".join(["# Palmares report\n", *parts]).encode()
     if "tex" in formats:
         head = "% Needs \\usepackage{booktabs,graphicx}.\n"
-        parts = [to_latex(table) for board in boards for table in _shown_tables(board, published)]
-        files["leaderboard.tex"] = "\n".join([head, *parts]).encode()
+        files["leaderboard.tex"] = "\n".join(
+            [head, *map(to_latex, _shown_tables(boards, published))]
+        ).encode()
     if "csv" in formats:
         files |= {name: text.encode() for name, text in csv_files.items()}
     if "html" in formats:
         views = [
             view_board(board, published, figures) for board, figures in zip(boards, drawings, strict=True)
         ]
-        files["index.html"] = render_page(views, csv_files).encode()
+        page = render_page(views, list(_rescored_tables(boards)), csv_files, "csv" in formats)
+        files["index.html"] = page.encode()
     for board, figures in zip(boards, drawings, strict=True):
         for drawing in figures:
             files[f"figures/{board.key}-{drawing.name}.svg"] = drawing.svg.encode()
@@ -136,26 +141,41 @@ def _render(boards: Sequence[Board], published: Published, formats: Sequence[str
     return files
 
 
-def _shown_tables(board: Board, published: Published) -> Iterator[Table]:
+def _shown_tables(boards: Sequence[Board], published: Published) -> Iterator[Table]:
     from reports.leaderboard import absent_table, difference_table, leaderboard_table, published_tables
 
-    yield leaderboard_table(board, published)
-    for table in (difference_table(board), absent_table(board)):
-        if table is not None:
-            yield table
-    yield from published_tables(board, published)
+    for board in boards:
+        yield leaderboard_table(board, published)
+        for table in (difference_table(board), _ladder_table(board), absent_table(board)):
+            if table is not None:
+                yield table
+        yield from published_tables(board, published)
+    yield from _rescored_tables(boards)
+
+
+def _ladder_table(board: Board) -> Table | None:
+    from reports.sensitivity import ladder, sensitivity_table
+
+    found = ladder(board)
+    return sensitivity_table(found) if found else None
+
+
+def _rescored_tables(boards: Sequence[Board]) -> Iterator[Table]:
+    from reports.sensitivity import rescored, sensitivity_table
+
+    return map(sensitivity_table, rescored(boards))
 
 
 def _csv_files(boards: Sequence[Board]) -> dict[str, str]:
     """The long tables of all boards, under one heading each."""
-    from reports.leaderboard import differences_long_table, metrics_table
-    from reports.table import to_csv
+    from reports.long import differences_csv, metrics_csv
+    from reports.sensitivity import sensitivity_csv
 
-    files = {}
-    for name, make in (("leaderboard.csv", metrics_table), ("differences.csv", differences_long_table)):
-        texts = [to_csv(make(board)) for board in boards]
-        files[name] = "".join(text if i == 0 else text.split("\n", 1)[1] for i, text in enumerate(texts))
-    return files
+    return {
+        "leaderboard.csv": metrics_csv(boards),
+        "differences.csv": differences_csv(boards),
+        "sensitivity.csv": sensitivity_csv(boards),
+    }
 
 
 def _index(
@@ -173,77 +193,94 @@ def _index(
         "cells": sorted(cell for board in boards for row in board.rows for cell in row.cells),
         "drawn_with": _drawn_with(),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
-        "numbers": [number for board in boards for number in _numbers(board)],
+        "numbers": list(_numbers(boards)),
     }
 
 
-def _numbers(board: Board) -> Iterator[dict[str, Any]]:
-    """Every number of a board's tables, once per place."""
+def _numbers(boards: Sequence[Board]) -> Iterator[dict[str, Any]]:
+    """Every number of the tables that are shown, once per place. (The CSV files are numbers and nothing else.)"""
     from reports.leaderboard import difference_table, every_metric_table, leaderboard_table
 
-    for table in (leaderboard_table(board), difference_table(board), every_metric_table(board)):
-        for row in table.rows if table else ():
-            for column, cell in zip(table.columns if table else (), row, strict=True):
-                if cell.number:
-                    place = {"board": board.key, "table": table.key if table else "", "column": column.key}
-                    yield {**place, "row": row[0].text, "text": cell.text, **_number_json(cell.number)}
+    for board in boards:
+        tables = (
+            leaderboard_table(board),
+            difference_table(board),
+            every_metric_table(board),
+            _ladder_table(board),
+        )
+        for table in tables:
+            yield from _numbers_of(table, board.key) if table else ()
+    for table in _rescored_tables(boards):
+        yield from _numbers_of(table, table.title)
+
+
+def _numbers_of(table: Table, board: str) -> Iterator[dict[str, Any]]:
+    for row in table.rows:
+        for column, cell in zip(table.columns, row, strict=True):
+            if cell.number:
+                place = {"board": board, "table": table.key, "column": column.key, "row": row[0].text}
+                yield {**place, "text": cell.text, **_number_json(cell.number)}
 
 
 def _number_json(number: Number) -> dict[str, Any]:
-    result = {
-        name: value
-        for name, value in number.result._asdict().items()
-        if name in ("value", "low", "high", "n")
+    result: dict[str, Any] = number.result._asdict()
+    found: dict[str, Any] = {
+        name: result[name] for name in ("value", "low", "high", "n", "p") if name in result
     }
-    sd = {"sd": number.spread.sd} if number.spread and number.spread.n > 1 else {}
+    found |= {"sd": number.spread.sd} if number.spread and number.spread.n > 1 else {}
+    found |= {"p_holm": number.corrected} if number.corrected is not None else {}
+    found |= {"rank": number.rank} if number.rank is not None else {}
     return {
         "metric": number.metric,
         "cells": list(number.cells),
         "reference": list(number.reference),
-        **result,
-        **sd,
+        **found,
     }
 
 
-def _number_mismatches(entry: Mapping[str, Any], records: Mapping[str, Record]) -> Iterator[str]:
-    from reports.statistics import paired_difference, point_value, spread_over_seeds, summarise
-    from tasks.registry import metrics_of
-
-    header = records[entry["cells"][0]].header
-    metric = metrics_of(header["protocol"]["name"])[entry["metric"]]
-    mine = [records[cell].per_sample for cell in entry["cells"]]
-    reference = [records[cell].per_sample for cell in entry["reference"]]
-    result = paired_difference(mine, reference, metric) if reference else summarise(mine, metric)
-    again: dict[str, Any] = result._asdict()
-    if "sd" in entry:
-        again["sd"] = spread_over_seeds([point_value([table], metric) for table in mine]).sd
-    where = f"{entry['table']}: {entry['row']}, {entry['metric']}"
-    yield from _differing(where, entry, again, ("value", "low", "high", "n", "sd"))
+def _number_mismatches(numbers: Sequence[Mapping[str, Any]], boards: Sequence[Board]) -> Iterator[str]:
+    """Where a report's numbers are not those that the samples give."""
+    again = {_place(entry): entry for entry in _numbers(boards)}
+    for entry in numbers:
+        where = f"{entry['table']}: {entry['row']}, {entry['metric']}"
+        if (recomputed := again.get(_place(entry))) is None:
+            yield f"{where}: its samples give no such number"
+        else:
+            yield from _differing(where, entry, recomputed, NUMBERS)
 
 
-def _header_mismatches(record: Record) -> Iterator[str]:
+def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*(entry[key] for key in PLACE), *entry["cells"], "minus", *entry["reference"])
+
+
+def _header_mismatches(records: Sequence[Record]) -> list[str]:
     """Where a record's own header says another number than its samples."""
-    from reports.statistics import summarise
+    from reports.bulk import row_summaries
     from tasks.registry import metrics_of
 
-    metrics = metrics_of(record.header["protocol"]["name"])
-    for name, entry in sorted(record.metrics.items()):
-        if name in metrics:
-            again = summarise([record.per_sample], metrics[name])._asdict()
-            yield from _differing(f"record {record.cell}: {name}", entry, again, tuple(again))
+    problems: list[str] = []
+    for protocol in sorted({record.header["protocol"]["name"] for record in records}):
+        mine = [record for record in records if record.header["protocol"]["name"] == protocol]
+        for number, name, summary, _ in row_summaries([(record,) for record in mine], metrics_of(protocol)):
+            record, again = mine[number], summary._asdict()
+            # before schema 2, resamples were drawn in another order
+            checked = [key for key in again if record.header["schema"] > 1 or key not in ("low", "high")]
+            where = f"record {record.cell}: {name}"
+            problems += _differing(where, record.metrics[name], again, checked)
+    return sorted(problems)
 
 
 def _differing(
     where: str, said: Mapping[str, Any], again: Mapping[str, Any], names: Sequence[str]
 ) -> Iterator[str]:
     for name in names:
-        if name in said and not _same(said[name], again[name]):
-            yield f"{where}: {name} is {said[name]}, its samples give {again[name]}"
+        if name in said and not _same(said[name], again.get(name)):
+            yield f"{where}: {name} is {said[name]}, its samples give {again.get(name)}"
 
 
-def _same(said: float | None, again: float) -> bool:
-    if said is None or again != again:
-        return said is None and again != again
+def _same(said: float | None, again: float | None) -> bool:
+    if said is None or again is None or again != again:
+        return said is None and (again is None or again != again)
     return isclose(said, again, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-12)
 
 
@@ -289,7 +326,7 @@ def _write(out: Path, files: Mapping[str, bytes]) -> list[Path]:
     What only an older report had is removed.
     """
     try:
-        old = set(_read_index(out)["files"]) if (out / INDEX).is_file() else set()
+        old = _old_files(out)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=_made(out)) as beside:
             for name, content in files.items():
                 _made((Path(beside) / name).parent)
@@ -304,6 +341,14 @@ def _write(out: Path, files: Mapping[str, bytes]) -> list[Path]:
             f"the report cannot be written to '{out}' ({error.strerror}): give a writable folder."
         ) from None
     return [out / name for name in files]
+
+
+def _old_files(out: Path) -> set[str]:
+    """The files of the report that stands there, of whatever schema."""
+    try:
+        return set(json.loads((out / INDEX).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _made(folder: Path) -> Path:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from reports.record import bare_columns
 from tasks.base import Metric
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Spread:
 class Rank(NamedTuple):
     """A row's place by its value, and the places it may have; over ``n`` samples that all ranked rows share."""
 
-    rank: int
+    value: int
     low: int
     high: int
     n: int
@@ -136,7 +137,7 @@ def summarise(per_sample: Sequence[pd.DataFrame], metric: Metric) -> Summary:
 def summarise_all(per_sample: pd.DataFrame, metrics: Mapping[str, Metric]) -> dict[str, Summary]:
     """``summarise`` of one table for many metrics."""
     table = per_sample.sort_index()
-    samples, columns = Samples.of(list(table.index), list(table["cluster"])), _columns(table)
+    samples, columns = Samples.of(list(table.index), list(table["cluster"])), bare_columns(table)
     return {name: summaries(block_of([[columns]], samples, metric))[0] for name, metric in metrics.items()}
 
 
@@ -372,13 +373,13 @@ def _agreeing(block: Block) -> Iterator[tuple[np.ndarray, Block]]:
 
 def _defined(values: np.ndarray, metric: Metric) -> np.ndarray:
     """(R, T, K or 1, n): a sample has all columns or none, unless each keeps what it has."""
-    missing: np.ndarray = np.isnan(values if metric.per_column else values[:, :, :1])
-    return ~missing
+    compared = values if metric.per_column else values[:, :, :1]
+    return np.equal(compared, compared)  # which NaN is not
 
 
 def _common(block: Block) -> np.ndarray:
     """(R, K or 1, n): defined for every seed."""
-    return _defined(block.values, block.metric).all(axis=1)
+    return np.all(_defined(block.values, block.metric), axis=1)
 
 
 def _on_grid(values: np.ndarray, samples: Samples) -> np.ndarray:
@@ -557,8 +558,4 @@ def _block(tables: Sequence[pd.DataFrame], metric: Metric) -> Block:
     for table in tables:
         cluster_of.update(zip(table.index, table["cluster"], strict=True))
     samples = Samples.of(names, [cluster_of[name] for name in names])
-    return block_of([[_columns(table.reindex(names)) for table in tables]], samples, metric)
-
-
-def _columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {name: table[name].to_numpy(np.float64) for name in table.columns if name != "cluster"}
+    return block_of([[bare_columns(table.reindex(names)) for table in tables]], samples, metric)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.statistics import Difference, Spread, Summary
+from reports.statistics import Difference, Rank, Spread, Summary
 
 Mark = Literal["", "best", "tied", "better", "worse", "absent"]
 
@@ -33,13 +33,17 @@ WIDE = r"p{0.22\linewidth}"
 
 @dataclass(frozen=True)
 class Number:
-    """A number of a report and where it comes from: a metric of records (one per seed), or a paired difference."""
+    """A number of a report and where it comes from: a metric of records (one per seed), a difference or a rank."""
 
     metric: str
     cells: tuple[str, ...]
-    result: Summary | Difference
+    result: Summary | Difference | Rank
     reference: tuple[str, ...] = ()
     spread: Spread | None = None
+    corrected: float | None = None
+    """p of a difference after the correction for its family."""
+    rank: int | None = None
+    """Place of the value in its column."""
 
 
 @dataclass(frozen=True)

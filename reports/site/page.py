@@ -13,20 +13,24 @@ from reports.boards import Board, Row
 from reports.figures import Drawing
 from reports.leaderboard import (
     HOW_TO_READ,
+    SHOWN_DETAILS,
     SYNTHETIC,
     absent_table,
     difference_table,
     every_metric_table,
     lead_sentence,
     leaderboard_table,
+    protocol_note,
     published_tables,
 )
 from reports.record import Record, flatten
+from reports.sensitivity import ladder, sensitivity_table
 from reports.table import Table
 
 FOLDER = Path(__file__).parent
 RENDER_QUALITY = 82
-FACTS = ("hand_name", "git_commit")
+EMBEDDED_CHARACTERS = 1 << 20
+FACTS = ("kind", "rescored_from", "hand_name", "git_commit")
 
 
 @dataclass(frozen=True)
@@ -61,32 +65,43 @@ class BoardView:
     lead: str
     leaderboard: Table
     differences: Table | None
+    ladder: Table | None
     every_metric: Table
     absent: Table | None
     published: list[Table]
     drawings: list[Drawing]
     pictures: list[Picture]
     runs: list[Run]
+    notes: list[str]
 
 
 def view_board(board: Board, published: Sequence[Mapping[str, Any]], drawings: list[Drawing]) -> BoardView:
     """Everything that the page shows of a board."""
+    table, found, detailed = leaderboard_table(board, published), ladder(board), board.rows[:SHOWN_DETAILS]
+    told = (HOW_TO_READ, SYNTHETIC, protocol_note(board))
     return BoardView(
         board,
         lead_sentence(board),
-        leaderboard_table(board, published),
+        table,
         difference_table(board),
+        sensitivity_table(found) if found else None,
         every_metric_table(board),
         absent_table(board),
         published_tables(board, published),
         drawings,
-        [picture for row in board.rows for picture in _pictures(row)],
-        [_run(row, record) for row in board.rows for record in row.records],
+        [picture for row in detailed for picture in _pictures(row)],
+        [_run(row, record) for row in detailed for record in row.records],
+        [note for note in table.notes if note not in told],
     )
 
 
-def render_page(views: Sequence[BoardView], downloads: Mapping[str, str]) -> str:
-    """The page. ``downloads`` maps a file name to its text, embedded so that the page is whole by itself."""
+def render_page(
+    views: Sequence[BoardView], rescored: Sequence[Table], downloads: Mapping[str, str], beside: bool
+) -> str:
+    """The page. ``downloads`` maps a file name to its text, embedded so that the page is whole by itself.
+
+    A text that is too long for that is linked instead where it lies ``beside`` the page.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -100,10 +115,18 @@ def render_page(views: Sequence[BoardView], downloads: Mapping[str, str]) -> str
         views=views,
         style=(FOLDER / "page.css").read_text(encoding="utf-8"),
         script=(FOLDER / "page.js").read_text(encoding="utf-8"),
-        downloads={name: _uri("text/csv", text.encode()) for name, text in downloads.items()},
+        rescored=rescored,
+        downloads=_links(downloads, beside),
         how_to_read=HOW_TO_READ,
         synthetic_note=SYNTHETIC,
     )
+
+
+def _links(downloads: Mapping[str, str], beside: bool) -> dict[str, str]:
+    """File name -> what its link leads to."""
+    embedded = {name: text for name, text in downloads.items() if len(text) <= EMBEDDED_CHARACTERS}
+    links = {name: _uri("text/csv", text.encode()) for name, text in embedded.items()}
+    return links | {name: name for name in downloads if beside and name not in links}
 
 
 def _pictures(row: Row) -> list[Picture]:
@@ -125,6 +148,9 @@ def _run(row: Row, record: Record) -> Run:
     header = record.header
     facts = [("cell", record.cell), ("state", str(header.get("state"))), ("seed", str(header["seed"]))]
     facts += [(key.replace("_", " "), str(header[key])) for key in FACTS if header.get(key)]
+    facts += [
+        (key.replace("_", " "), str(value)) for key, value in sorted((header.get("about") or {}).items())
+    ]
     facts += [
         (key.replace("_", " "), _text(value)) for key, value in sorted((header.get("cost") or {}).items())
     ]

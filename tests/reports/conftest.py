@@ -74,7 +74,7 @@ def make_samples(level: float = 10.0, seed: int = 0, without: tuple[str, ...] = 
     rng = np.random.default_rng([int(level * 1000), seed])
     hardness = np.random.default_rng(7).gamma(8, 1 / 8, N_SAMPLES)
     columns: dict[str, Any] = {"cluster": [f"c{i % N_CLUSTERS:02d}" for i in range(N_SAMPLES)]}
-    for metric in METRICS.values():
+    for metric in (METRICS[name] for name in PROTOCOLS["freihand"].metrics):
         if metric.name in without or metric.name.startswith("lpips"):
             continue
         for column in metric.sample_columns:
