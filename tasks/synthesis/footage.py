@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from tasks.geometry.rasteriser import rasterise
 from tasks.hands.hand import HandModel, load_hand
-from tasks.hands.skeleton import MIRROR_POINT, mirror_pose, reorder, tip_vertices
+from tasks.hands.skeleton import MIRROR_POINT, articulated_joints, mirror_pose
 from tasks.synthesis.backgrounds import SCENE_PX
 from tasks.synthesis.compositing import over
 from tasks.synthesis.patterns import BICUBIC, scene
@@ -34,7 +34,7 @@ DISTANCE_M = (0.55, 0.75)
 """Of the cameras from the middle of the stage."""
 AZIMUTH_DEG, ELEVATION_DEG = 80.0, 35.0
 """Farthest directions of further cameras from the first one's."""
-WALL_M = (1.1, 1.7)
+WALL_M = (1.8, 2.6)
 """Depth of the background."""
 GAIN = (0.6, 1.1)
 VISIBLE_SHARE = 0.5
@@ -130,8 +130,7 @@ class Shot:
 
     def joints_m(self, tips: str) -> np.ndarray:
         """(21, 3) in order B: posed joints, and a convention's tip vertices."""
-        tip_joints = self.verts_m[list(tip_vertices(tips))]
-        return np.concatenate([self.joints_mano16_m, tip_joints])[reorder("A", "B")]
+        return articulated_joints(self.joints_mano16_m[None], self.verts_m[None], tips)[0]
 
     def mirrored(self) -> "Shot":
         """The same shot of the mirrored world: a right hand becomes a left one."""

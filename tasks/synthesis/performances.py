@@ -18,7 +18,7 @@ from tasks.synthesis.shading import Stage
 from tasks.synthesis.things import Thing
 from tasks.synthesis.views import sample_view
 
-FRAMES_PER_KEY = 6
+FRAMES_PER_KEY = 8
 """From one pose to the next."""
 GRIPS = 48
 LIFTS_M = np.linspace(-0.01, 0.05, 7)
