@@ -1,14 +1,32 @@
 """Hand parameters to meshes and joints, as arrays and in chunks, for readers and checkers."""
 
+import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from tasks.hands.skeleton import Side
 
 if TYPE_CHECKING:
     from tasks.hands.hand import HandModel
 
 CHUNK = 256
 """Hands posed together: their tensors stay below some tens of megabytes."""
+
+
+def hand_in_use(side: Side, as_released: bool = False) -> "HandModel":
+    """``load_hand``, the same module again until another model is chosen; not to be moved or changed."""
+    from tasks.hands.hand import ENVIRONMENT
+
+    return _hand_in_use(side, as_released, os.environ.get(ENVIRONMENT, ""))
+
+
+@lru_cache(maxsize=4)
+def _hand_in_use(side: Side, as_released: bool, folder: str) -> "HandModel":
+    from tasks.hands.hand import load_hand  # imports torch, which is slow; a folder without hands needs none
+
+    return load_hand(side, as_released)
 
 
 def pose_hands(

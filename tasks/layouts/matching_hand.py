@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.layouts.decoding import pose_hands
+from tasks.layouts.decoding import hand_in_use, pose_hands
 from tasks.layouts.table import Table
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class MatchingHand:
     @classmethod
     def find(cls, verts: Table) -> "MatchingHand | None":
         """The right hand in use, if the meshes have its topology."""
-        from tasks.hands.hand import load_hand  # torch is slow to import; a folder without meshes needs none
-
-        model = load_hand("right")
+        model = hand_in_use("right")
         some = verts.rows[np.flatnonzero(verts.sound)[:64]]
         if some.shape[1] != model.n_verts:
             return None

@@ -6,6 +6,7 @@ This file checks what is there: calibration, sequences, labels, images. ``check_
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,20 @@ from tasks.layouts.dexycb.files import (
     SUBJECTS,
     depth_path,
     extrinsics_path,
+    hand_path,
     image_path,
     intrinsics_path,
     label_path,
 )
 from tasks.layouts.dexycb.grid import sequences_of
-from tasks.layouts.dexycb.labels import LABEL_SHAPES, read_betas, read_intrinsics, read_label, read_sequence
+from tasks.layouts.dexycb.labels import (
+    LABEL_SHAPES,
+    read_betas,
+    read_extrinsics,
+    read_intrinsics,
+    read_label,
+    read_sequence,
+)
 from tasks.layouts.images import defect
 from tasks.layouts.marker import check_marker, is_synthetic
 from tasks.layouts.table import Table
@@ -35,19 +44,27 @@ _SUBJECT = re.compile(r"[0-9]{8}-subject-[0-9]{2}")
 _SERIAL = re.compile(r"[0-9]{12}")
 
 
+@dataclass
+class _Calibration:
+    """What could be read of it, so that each file is read, and its problems told, once."""
+
+    cameras: dict[str, np.ndarray] = field(default_factory=dict)
+    hands: dict[str, np.ndarray | None] = field(default_factory=dict)
+    places: set[str] = field(default_factory=set)
+
+
 def check_dexycb(root: Path) -> Iterator[Problem]:
     """Every problem of the dataset folder; no content makes it raise."""
     if not root.is_dir():
         yield Problem(str(root), "", "is no folder")
         return
     yield from check_marker(root)
-    cameras: dict[str, np.ndarray] = {}
-    yield from _check_cameras(root, cameras)
+    known = _Calibration()
+    yield from _check_cameras(root, known.cameras)
     yield from _check_subjects(root)
-    hands: dict[str, np.ndarray | None] = {}
     for subject in SUBJECTS:
         for name in sequences_of(root, subject):
-            yield from _check_sequence(root, name, cameras, hands)
+            yield from _check_sequence(root, name, known)
 
 
 def _check_cameras(root: Path, cameras: dict[str, np.ndarray]) -> Iterator[Problem]:
@@ -76,25 +93,37 @@ def _check_subjects(root: Path) -> Iterator[Problem]:
             yield Problem(subject, "", f"holds {count} sequences: {SEQUENCES_PER_SUBJECT} expected")
 
 
-def _check_sequence(
-    root: Path, name: str, cameras: dict[str, np.ndarray], hands: dict[str, np.ndarray | None]
-) -> Iterator[Problem]:
-    """Every problem of a sequence, its hand's calibration (once) and its images."""
+def _check_sequence(root: Path, name: str, known: _Calibration) -> Iterator[Problem]:
+    """Every problem of a sequence, its calibration (once) and its images."""
     try:
         sequence = read_sequence(root, name)
     except RequestError as error:
         yield _problem(root, root / name / "meta.yml", error)
         return
-    if sequence.hand not in hands:
-        hands[sequence.hand] = None
-        try:
-            hands[sequence.hand] = read_betas(root, sequence.hand)
-        except RequestError as error:
-            yield _problem(root, root / "calibration" / f"mano_{sequence.hand}" / "mano.yml", error)
+    yield from _check_calibration(root, sequence, known)
     yield from _check_meta(root, sequence)
+    betas = known.hands[sequence.hand]
     for serial in sequence.serials:
         if serial in SERIALS:
-            yield from _check_camera_of(root, sequence, serial, cameras.get(serial), hands[sequence.hand])
+            yield from _check_camera_of(root, sequence, serial, known.cameras.get(serial), betas)
+
+
+def _check_calibration(root: Path, sequence: Sequence, known: _Calibration) -> Iterator[Problem]:
+    if sequence.hand not in known.hands:
+        known.hands[sequence.hand] = None
+        try:
+            known.hands[sequence.hand] = read_betas(root, sequence.hand)
+        except RequestError as error:
+            yield _problem(root, hand_path(root, sequence.hand), error)
+    if sequence.extrinsics not in known.places:
+        known.places.add(sequence.extrinsics)
+        try:
+            missing = set(sequence.serials) - set(read_extrinsics(root, sequence.extrinsics))
+        except RequestError as error:
+            yield _problem(root, extrinsics_path(root, sequence.extrinsics), error)
+            return
+        name = extrinsics_path(root, sequence.extrinsics).relative_to(root).as_posix()
+        yield from (Problem(name, serial[:40], "has no place") for serial in sorted(missing & set(SERIALS)))
 
 
 def _check_meta(root: Path, sequence: Sequence) -> Iterator[Problem]:
@@ -104,8 +133,6 @@ def _check_meta(root: Path, sequence: Sequence) -> Iterator[Problem]:
         yield Problem(
             meta, "ycb_grasp_ind", f"is {sequence.ycb_grasp_ind} of {len(sequence.ycb_ids)} objects"
         )
-    if not extrinsics_path(root, sequence.extrinsics).is_file():
-        yield Problem(meta, "extrinsics", f"names the calibration '{sequence.extrinsics}', which is missing")
     for serial in sequence.serials:
         if serial not in SERIALS:
             yield Problem(meta, "serials", f"names the unknown camera {serial[:40]}")

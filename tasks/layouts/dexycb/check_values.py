@@ -7,7 +7,7 @@ import numpy as np
 
 from tasks.hands.skeleton import MIRROR_POINT, articulated_joints
 from tasks.layouts.base import Problem
-from tasks.layouts.decoding import pose_hands
+from tasks.layouts.decoding import hand_in_use, pose_hands
 from tasks.layouts.dexycb.annotations import Sequence, hand_angles
 from tasks.layouts.joint_order import check_order
 from tasks.layouts.lengths import check_palms
@@ -92,14 +92,12 @@ def _check_parameters(
     at = sound_together(joints, pose_m)
     if not len(at):
         return
-    from tasks.hands.hand import load_hand  # torch is slow to import; a folder without hands needs none
-
-    hand = load_hand(sequence.side, as_released=True)
+    hand = hand_in_use(sequence.side, as_released=True)
     numbers = pose_m.rows[at, 0]
     pose = np.concatenate([numbers[:, :3], hand_angles(hand.data, numbers[:, 3:48])], axis=1)
     verts, skeleton = pose_hands(hand, pose, np.tile(betas, (len(at), 1)), flat_hand_mean=True)
     tips = "manopth" if sequence.side == "right" else "manopth_left"
     decoded = articulated_joints(skeleton, verts, tips) + numbers[:, None, 48:]
     bad = ~(np.linalg.norm(decoded - joints.rows[at], axis=-1).max(axis=1) <= DECODE_TOLERANCE_M)
-    if made_with(root) == load_hand("right").fingerprint or bad.mean() < 0.5:
+    if made_with(root) == hand_in_use("right", as_released=True).fingerprint or bad.mean() < 0.5:
         yield from pose_m.drop_at(at[bad], "the parameters do not give the joints")

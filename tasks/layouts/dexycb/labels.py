@@ -10,7 +10,14 @@ import yaml
 from tasks.errors import RequestError
 from tasks.hands.model_file import load_entry
 from tasks.layouts.dexycb.annotations import Sequence
-from tasks.layouts.dexycb.files import IMAGE_SIZE_PX, N_OBJECTS, hand_path, intrinsics_path, sequence_path
+from tasks.layouts.dexycb.files import (
+    IMAGE_SIZE_PX,
+    N_OBJECTS,
+    extrinsics_path,
+    hand_path,
+    intrinsics_path,
+    sequence_path,
+)
 from tasks.layouts.records import BadRecordError, record_array
 
 LABEL_SHAPES: dict[str, tuple[int, ...]] = {"pose_m": (1, 51), "joint_3d": (1, 21, 3), "joint_2d": (1, 21, 2)}
@@ -46,6 +53,23 @@ def read_betas(root: Path, name: str) -> np.ndarray:
     if not np.isfinite(betas).all():
         raise RequestError(f"{path}: 'betas' holds NaN or infinite numbers.")
     return betas
+
+
+def read_extrinsics(root: Path, name: str) -> dict[str, np.ndarray]:
+    """(3, 4) transforms of the cameras to the master, by serial. Raises RequestError for a missing or damaged file."""
+    path = extrinsics_path(root, name)
+    places = _read_yaml(path, "the cameras' places").get("extrinsics")
+    if not isinstance(places, dict):
+        raise RequestError(f"{path}: 'extrinsics' holds no places of cameras.")
+    found: dict[str, np.ndarray] = {}
+    for serial, numbers in places.items():
+        try:
+            found[str(serial)] = record_array(numbers, (12,)).reshape(3, 4)
+        except BadRecordError as error:
+            raise RequestError(f"{path}: '{str(serial)[:40]}' {error}.") from None
+        if not np.isfinite(found[str(serial)]).all():
+            raise RequestError(f"{path}: '{str(serial)[:40]}' holds NaN or infinite numbers.")
+    return found
 
 
 def read_sequence(root: Path, name: str) -> Sequence:

@@ -1,13 +1,13 @@
 """Reads DexYCB's official layout in one of its four setups, synthetic or real.
 
 Left hands are given mirrored in x: image, camera, joints, vertices and pose are those of the right hand in a mirror.
+Labels were made with manopth, which leaves MANO's left hand as released; so do we where we decode them.
 """
 
 import hashlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tasks.errors import RequestError, unknown_name
 from tasks.hands.skeleton import MIRROR_POINT, Side, mirror_pose
 from tasks.layouts.base import HandSamples, Layout, Problem
 from tasks.layouts.crops import crop_image, crop_mask, intrinsics_of_crops, joint_boxes, square_crops
-from tasks.layouts.decoding import pose_hands
+from tasks.layouts.decoding import hand_in_use, pose_hands
 from tasks.layouts.dexycb.annotations import hand_angles
 from tasks.layouts.dexycb.check import check_dexycb
 from tasks.layouts.dexycb.files import HAND_LABEL, IMAGE_SIZE_PX, SETUPS, SplitName, image_path, label_path
@@ -23,9 +23,6 @@ from tasks.layouts.dexycb.grid import GridImage, images_in
 from tasks.layouts.dexycb.labels import read_betas, read_intrinsics, read_label
 from tasks.layouts.images import decode
 from tasks.layouts.marker import MARKER, is_synthetic
-
-if TYPE_CHECKING:
-    from tasks.hands.hand import HandModel
 
 SIDES: tuple[Side, ...] = ("right", "left")
 _MILLIMETRES = 1000
@@ -92,7 +89,6 @@ class DexYcbSamples(HandSamples):
 
     def __init__(self, root: Path, setup: str, split: SplitName) -> None:
         self._root, self._split = root, split
-        self._hands: dict[Side, HandModel] = {}
         self._images: list[GridImage] = []
         labels: dict[str, list[np.ndarray]] = {"pose_m": [], "joint_3d": [], "joint_2d": []}
         for image in images_in(root, SETUPS[setup][split]):
@@ -130,19 +126,11 @@ class DexYcbSamples(HandSamples):
         for side in SIDES:
             rows = np.flatnonzero(self._left == (side == "left"))
             if len(rows):
-                angles = hand_angles(self._hand(side).data, self._own_pose_aa[rows, 3:])
+                angles = hand_angles(hand_in_use(side, as_released=True).data, self._own_pose_aa[rows, 3:])
                 self._own_pose_aa[rows, 3:] = angles
         pose = np.where(self._left[:, None], mirror_pose(self._own_pose_aa), self._own_pose_aa)
-        pose[:, 3:] -= self._hand("right").data.hands_mean
+        pose[:, 3:] -= hand_in_use("right").data.hands_mean
         self.pose_aa = pose.astype(np.float32)
-
-    def _hand(self, side: Side) -> "HandModel":
-        """The hand in use, as DexYCB's labels were made: manopth does not repair the left one."""
-        if side not in self._hands:
-            from tasks.hands.hand import load_hand
-
-            self._hands[side] = load_hand(side, as_released=True)
-        return self._hands[side]
 
     def _truth(self, joints_m: np.ndarray) -> np.ndarray:
         """(n, 21, 3) joints; in a test split float64, and as the official script has them: millimetres made of the
@@ -186,7 +174,7 @@ class DexYcbSamples(HandSamples):
             at = np.flatnonzero(self._left[rows] == (side == "left"))
             if len(at):
                 pose, betas = self._own_pose_aa[rows[at]], self.betas[rows[at]]
-                own = pose_hands(self._hand(side), pose, betas, flat_hand_mean=True)[0]
+                own = pose_hands(hand_in_use(side, as_released=True), pose, betas, flat_hand_mean=True)[0]
                 own = own + self._trans_m[rows[at]][:, None]
                 verts[at] = own * MIRROR_POINT if side == "left" else own
         return verts

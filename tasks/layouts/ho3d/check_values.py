@@ -7,7 +7,7 @@ import numpy as np
 
 from tasks.hands.skeleton import articulated_joints
 from tasks.layouts.base import Problem
-from tasks.layouts.decoding import pose_hands
+from tasks.layouts.decoding import hand_in_use, pose_hands
 from tasks.layouts.ho3d.annotations import AXES, joints_from_official
 from tasks.layouts.ho3d.files import IMAGE_SIZE_PX, SplitName
 from tasks.layouts.joint_order import check_order
@@ -86,9 +86,7 @@ def _check_parameters(root: Path, joints: Table, tables: dict[str, Table]) -> It
     at = sound_together(joints, pose, betas, trans)
     if not len(at):
         return
-    from tasks.hands.hand import load_hand  # torch is slow to import; a folder without parameters needs none
-
-    hand = load_hand("right")
+    hand = hand_in_use("right")
     verts, skeleton = pose_hands(hand, pose.rows[at], betas.rows[at], flat_hand_mean=True)
     decoded = articulated_joints(skeleton, verts, "ho3d") + trans.rows[at][:, None]
     error = np.linalg.norm(decoded - joints_from_official(joints.rows[at]) * AXES, axis=-1).max(axis=1)

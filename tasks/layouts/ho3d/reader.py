@@ -2,16 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tasks.errors import RequestError, unknown_name
 from tasks.layouts.base import HandSamples, Layout, Problem
 from tasks.layouts.crops import crop_image, crop_mask, intrinsics_of_crops, joint_boxes, square_crops
-from tasks.layouts.decoding import pose_hands
+from tasks.layouts.decoding import hand_in_use, pose_hands
 from tasks.layouts.ho3d.annotations import AXES, joints_from_official, opencv_pose
 from tasks.layouts.ho3d.check import check_ho3d
 from tasks.layouts.ho3d.files import (
@@ -32,9 +30,6 @@ from tasks.layouts.ho3d.meta import META_SHAPES, read_list, read_metas
 from tasks.layouts.images import decode
 from tasks.layouts.marker import MARKER, is_synthetic
 from tasks.layouts.records import read_records
-
-if TYPE_CHECKING:
-    from tasks.hands.hand import HandModel
 
 _SPLIT_OF: dict[str, SplitName] = {"train": "train", "test": "evaluation"}
 MASK_THRESHOLD = 128
@@ -142,13 +137,9 @@ class Ho3dTraining(_Ho3dSamples):
             self._crop(joint_boxes(homogeneous[..., :2] / homogeneous[..., 2:]))
         self.joints_m = joints_m.astype(np.float32)
         self.betas = self._meta["handBeta"].astype(np.float32)
-        self.pose_aa = opencv_pose(self._meta["handPose"], self._hand.data.hands_mean).astype(np.float32)
-
-    @cached_property
-    def _hand(self) -> "HandModel":
-        from tasks.hands.hand import load_hand
-
-        return load_hand("right")
+        self.pose_aa = opencv_pose(self._meta["handPose"], hand_in_use("right").data.hands_mean).astype(
+            np.float32
+        )
 
     @property
     def verts_m(self) -> np.ndarray:  # type: ignore[override]
@@ -158,7 +149,7 @@ class Ho3dTraining(_Ho3dSamples):
     def verts(self, rows: np.ndarray) -> np.ndarray:
         """(k, 778, 3) float32: these vertices, decoded in the file's own axes and then turned."""
         pose, betas, trans = (self._meta[key][rows] for key in ("handPose", "handBeta", "handTrans"))
-        verts = pose_hands(self._hand, pose, betas, flat_hand_mean=True)[0]
+        verts = pose_hands(hand_in_use("right"), pose, betas, flat_hand_mean=True)[0]
         return ((verts + trans[:, None]) * AXES).astype(np.float32)
 
     def mask(self, index: int) -> np.ndarray | None:
