@@ -5,6 +5,8 @@ vertices, or change the parameters. The second is exact with the pivot of MANO's
 the official script takes the posed wrist for it, which is millimetres off.
 """
 
+import math
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -13,10 +15,8 @@ from tasks.hands.model_file import HandModelData
 
 def to_camera(points: np.ndarray, camrot: np.ndarray, campos: np.ndarray) -> np.ndarray:
     """Points (n, ..., 3) in the frames of n cameras: camrot (n, 3, 3) world to camera, campos (n, 3) their centres."""
-    across = (1,) * (points.ndim - 2)
-    moved = points - campos.reshape(len(campos), *across, 3)
-    turned = np.einsum("nij,nkj->nki", camrot, moved.reshape(len(points), -1, 3))
-    return turned.reshape(points.shape)
+    flat = points.reshape(len(points), math.prod(points.shape[1:-1]), 3)
+    return ((flat - campos[:, None]) @ np.swapaxes(camrot, 1, 2)).reshape(points.shape)
 
 
 def rest_wrist_m(model: HandModelData, betas: np.ndarray) -> np.ndarray:
