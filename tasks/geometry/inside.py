@@ -33,8 +33,7 @@ def crossings(lines_xy: Tensor, verts: Tensor, faces: Tensor) -> Crossings:
     bins = _Bins(triangles[..., :2])
     near, first, count = bins.of(lines_xy)
     parts = [
-        _test(near[part], lines_xy, triangles, bins.faces, first[part], count[part])
-        for part in _parts(count)
+        _test(near[part], lines_xy, triangles, bins.faces, first[part], count[part]) for part in _parts(count)
     ]
     return Crossings(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
@@ -45,9 +44,7 @@ def contains(points: Tensor, verts: Tensor, faces: Tensor) -> Tensor:
     Where a mesh runs through itself the parity is even: such points are outside.
     """
     above, found = _above(points, verts, faces)
-    n_above, n_below = (
-        torch.bincount(found.line[side], minlength=len(points)) for side in (above, ~above)
-    )
+    n_above, n_below = (torch.bincount(found.line[side], minlength=len(points)) for side in (above, ~above))
     return (n_above % 2 == 1) & (n_below % 2 == 1)
 
 

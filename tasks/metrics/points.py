@@ -52,7 +52,9 @@ def acceleration_error_mm(predicted_m: Tensor, true_m: Tensor) -> Tensor:
     x[t-1] - 2 x[t] + x[t+1] over the triples of frames whose truth is finite (Kanazawa et al. 2019, section 4.2). NaN
     for a clip without such a triple, and where the prediction of one is missing.
     """
-    difference = [p[..., :-2, :, :] - 2 * p[..., 1:-1, :, :] + p[..., 2:, :, :] for p in (predicted_m, true_m)]
+    difference = [
+        p[..., :-2, :, :] - 2 * p[..., 1:-1, :, :] + p[..., 2:, :, :] for p in (predicted_m, true_m)
+    ]
     known = difference[1].isfinite().all(-1).all(-1)
     error_m = distances_m(*difference).mean(dim=-1)
     total_m = torch.where(known, error_m, 0.0).sum(dim=-1)

@@ -21,7 +21,7 @@ def handedness_is_right(probability: Tensor, has_hand: Tensor) -> Tensor:
     A hand is told by a probability strictly above 0.5, its absence by one strictly below, as the official script
     compares: exactly 0.5 is wrong either way. NaN for a NaN probability.
     """
-    told = torch.where(
-        has_hand, probability > HANDEDNESS_THRESHOLD, probability < HANDEDNESS_THRESHOLD
-    ).all(dim=1)
+    told = torch.where(has_hand, probability > HANDEDNESS_THRESHOLD, probability < HANDEDNESS_THRESHOLD).all(
+        dim=1
+    )
     return torch.where(probability.isnan().any(dim=1), torch.nan, told.double())
