@@ -30,8 +30,9 @@ AXES_MARGIN, ORDER_MARGIN, MIRROR_MARGIN = 0.5, 0.85, 0.6
 """A mistake is believed when undoing it leaves at most this share of the median error."""
 BONES_MARGIN = 0.9
 """And, for the order of joints, of the difference between the bones' lengths."""
-MOST_UNTURNED_M = 0.06
-"""Nor are other axes believed that leave the joints farther than this from the truth."""
+AXES_FIT, AXES_SLACK_M = 1.3, 0.008
+"""And, for axes, how the error may exceed what the best similarity would leave: by a factor and a distance."""
+PLACE_SLACK_M = 0.005
 MOST_APART_M = 0.3
 """Between the centroids of a hand's joints and vertices."""
 MOST_BEHIND_M = -0.05
@@ -45,6 +46,13 @@ ORDER_NAMES: dict[Order, str] = {
     "C": "InterHand2.6M's (C)",
     "D": "biomechanical (D)",
 }
+AXES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    *(((0, 1, 2), signs) for signs in itertools.product((1, -1), repeat=3) if signs != (1, 1, 1)),
+    *((axes, (1, 1, 1)) for axes in itertools.permutations(range(3)) if axes != (0, 1, 2)),
+    ((0, 2, 1), (1, -1, 1)),
+    ((0, 2, 1), (1, 1, -1)),
+)
+"""Axes and signs that people mix up: negated ones, exchanged ones, and z upwards."""
 AXES_HINT = "HO-3D's JSON wants OpenGL axes (z negative), everything else OpenCV (x right, y down, z forward)"
 
 
@@ -181,7 +189,7 @@ def _check_units(evidence: _Evidence) -> None:
 def _check_sides(pairs: _Evidence) -> None:
     if len(pairs.true_m) < 2 * MIN_FRAMES or pairs.swapped_m is None:
         return
-    given, swapped = (_about_wrist(p, pairs.true_m) for p in (pairs.predicted_m, pairs.swapped_m))
+    given, swapped = (_centred(p, pairs.true_m) for p in (pairs.predicted_m, pairs.swapped_m))
     if _explains(swapped, given, AXES_MARGIN):
         raise RequestError(
             f"left and right hands are exchanged: {_mm(given)} from the truth as they are, {_mm(swapped)} the other "
@@ -190,20 +198,28 @@ def _check_sides(pairs: _Evidence) -> None:
 
 
 def _check_axes(evidence: _Evidence) -> None:
-    """The 48 ways to exchange and negate axes, compared about the wrist, so that the place in space is no matter."""
-    given = _about_wrist(evidence.predicted_m, evidence.true_m)
-    best, name = given, ""
-    for axes, signs in itertools.product(
-        itertools.permutations(range(3)), itertools.product((1.0, -1.0), repeat=3)
-    ):
-        errors_m = _about_wrist(evidence.predicted_m[..., axes] * signs, evidence.true_m)
-        if np.median(errors_m) < np.median(best):
-            best = errors_m
-            name = ", ".join(("-" if s < 0 else "") + "xyz"[a] for a, s in zip(axes, signs, strict=True))
-    if name and np.median(best) < MOST_UNTURNED_M and _explains(best, given, AXES_MARGIN):
+    """Likely exchanges and negations of axes: shape and place have to agree on them.
+
+    The turned hand has to fit about as well as the best similarity would make it, and to lie no farther from the true
+    one, so that a poor model whose hands happen to be turned by a right angle is not taken for one with other axes.
+    """
+    given = _centred(evidence.predicted_m, evidence.true_m)
+    apart_m = _apart(evidence.predicted_m, evidence.true_m)
+    errors: dict[str, np.ndarray] = {}
+    for axes, signs in AXES:
+        turned_m = evidence.predicted_m[..., axes] * signs
+        turned, aligned = _centred(turned_m, evidence.true_m), _aligned(turned_m, evidence.true_m)
+        close = np.median(turned) < AXES_FIT * np.median(aligned) + AXES_SLACK_M
+        close &= _apart(turned_m, evidence.true_m) < apart_m + PLACE_SLACK_M
+        if close and _explains(turned, given, AXES_MARGIN):
+            errors[", ".join(("-" if s < 0 else "") + "xyz"[a] for a, s in zip(axes, signs, strict=True))] = (
+                turned
+            )
+    if errors:
+        name = min(errors, key=lambda name: float(np.median(errors[name])))
         raise RequestError(
-            f"wrong axes: about the wrist, the joints are {_mm(given)} from the truth as they are and {_mm(best)} when "
-            f"read as ({name}) (median over frames); {AXES_HINT}."
+            f"wrong axes: about their centroid, the joints are {_mm(given)} from the truth as they are and "
+            f"{_mm(errors[name])} when read as ({name}) (median over frames); {AXES_HINT}."
         )
     behind = np.median(evidence.predicted_m[..., 2], axis=1)
     if np.mean(behind < 0) > MOST_FRAMES and np.median(behind) < MOST_BEHIND_M:
@@ -302,10 +318,16 @@ def _size(points_m: np.ndarray) -> np.ndarray:
     return np.sqrt(((points_m - points_m.mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1))
 
 
-def _about_wrist(predicted_m: np.ndarray, true_m: np.ndarray) -> np.ndarray:
-    """(k,) mean joint distance, both wrists at the origin."""
-    difference = (predicted_m - predicted_m[:, :1]) - (true_m - true_m[:, :1])
+def _centred(predicted_m: np.ndarray, true_m: np.ndarray) -> np.ndarray:
+    """(k,) mean joint distance, both centroids at the origin."""
+    difference = predicted_m - true_m
+    difference = difference - difference.mean(axis=1, keepdims=True)
     return np.linalg.norm(difference, axis=2).mean(axis=1)
+
+
+def _apart(predicted_m: np.ndarray, true_m: np.ndarray) -> float:
+    """Median distance of the centroids."""
+    return float(np.median(np.linalg.norm(predicted_m.mean(axis=1) - true_m.mean(axis=1), axis=1)))
 
 
 def _aligned(predicted_m: np.ndarray, true_m: np.ndarray) -> np.ndarray:
