@@ -51,9 +51,9 @@ def _resample(pixels: np.ndarray, crop_px: np.ndarray) -> np.ndarray:
     columns, columns_at = _weights(left, side, width)
     rows, rows_at = _weights(top, side, height)
     part = pixels[rows_at, columns_at].astype(np.float64)
-    half = rows @ part.reshape(len(part), -1)
-    half = half.reshape(CROP_SIZE_PX, -1, channels).swapaxes(0, 1)
-    whole = columns @ half.reshape(len(half), -1)
+    old_height, old_width = part.shape[:2]  # zero for a crop beside the image
+    half = (rows @ part.reshape(old_height, old_width * channels)).reshape(CROP_SIZE_PX, old_width, channels)
+    whole = columns @ half.swapaxes(0, 1).reshape(old_width, CROP_SIZE_PX * channels)
     return whole.reshape(CROP_SIZE_PX, CROP_SIZE_PX, channels).swapaxes(0, 1)
 
 
