@@ -1,8 +1,8 @@
 """Inside or outside a closed mesh, by the faces that the line through a point along z crosses; in torch, any device.
 
-The project at autonomousvision/occupancy_networks (im2mesh/utils/libmesh) tests so, in float64. Libraries do not: Embree
-traces in float32, and winding numbers call a fold of a mesh over itself inside, where the parity of crossings does not.
-An edge belongs to exactly one of its two faces here, so no line slips through between them.
+The official evaluation (autonomousvision/occupancy_networks: im2mesh/utils/libmesh) tests so, in float64. Libraries do
+not: Embree traces in float32, and libigl's winding number calls a fold of a mesh over itself inside, where the parity of
+crossings does not. An edge belongs to exactly one of its two faces here, so no line slips through between them.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Neighbours(NamedTuple):
 
     distance: np.ndarray
     """(N,) float64, NaN where either cloud is empty or not finite."""
-    index: np.ndarray
+    place: np.ndarray
     """(N,) int64, -1 there."""
 
 

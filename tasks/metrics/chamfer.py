@@ -55,8 +55,8 @@ def normal_consistency(predicted: Cloud, true: Cloud, found: Gaps) -> float:
     if np.isnan(cd_l1(found)):
         return np.nan
     ways = (
-        (predicted.normals, true.normals[found.accuracy.index]),
-        (true.normals, predicted.normals[found.completeness.index]),
+        (predicted.normals, true.normals[found.accuracy.place]),
+        (true.normals, predicted.normals[found.completeness.place]),
     )
     return 0.5 * sum(_mean(np.abs((own * other).sum(axis=1))) for own, other in ways)
 

@@ -10,8 +10,11 @@ import numpy as np
 import torch
 
 from tasks.geometry.surface import cores
+from tasks.metrics.chamfer import Gaps
 from tasks.metrics.proximity import within
 
+DIFFHOI_EPS = 1e-6
+HOLD_EPS = 1e-7
 _SAMPLES = 32
 """At a time and thread: bounds the memory."""
 
@@ -30,13 +33,46 @@ def f_scores(predicted_m: np.ndarray, true_m: np.ndarray, thresholds_m: Sequence
         return scores
 
     def fill(rows: np.ndarray) -> None:
-        clouds = (torch.from_numpy(cloud[rows]) for cloud in (predicted_m, true_m))
-        shares = [near.double().mean(dim=1).numpy() for near in within(*clouds, thresholds_m)]
-        scores[rows] = harmonic_mean(*shares)
+        predicted, true = (torch.from_numpy(cloud[rows]) for cloud in (predicted_m, true_m))
+        precision, recall = (
+            near.double().mean(dim=1).numpy() for near in within(predicted, true, thresholds_m)
+        )
+        scores[rows] = harmonic_mean(precision, recall)
 
     with ThreadPoolExecutor(max(1, cores() // torch.get_num_threads())) as pool:
         list(pool.map(fill, np.array_split(usable, -(-len(usable) // _SAMPLES))))
     return scores
+
+
+def sample_f_scores(found: Gaps, thresholds: Sequence[float], num_samples: int = 10_000) -> np.ndarray:
+    """iHOI's and DiffHOI's F-scores of sampled surfaces, (len(thresholds),) float64; thresholds in the clouds' unit.
+
+    Both shares are counts over the **fixed** ``num_samples``, whatever the clouds' sizes, and the denominator has an
+    epsilon, so that equal surfaces score 0.9999995 (JudyYe/ihoi: nnutils/mesh_utils.py). The official script puts an
+    empty mesh 10 km away, which scores 0; here it is NaN, to be counted.
+    """
+    return _gap_f_scores(found, thresholds, (num_samples, num_samples), DIFFHOI_EPS)
+
+
+def hold_f_scores(found: Gaps, thresholds: Sequence[float]) -> np.ndarray:
+    """HOLD's F-scores in [0, 1] of vertices (theirs: 3,000 at random of each, cm, x 100), (len(thresholds),) float64.
+
+    Shares of each cloud's own size, epsilon 1e-7 (zc-alexfan/hold: code/src/utils/eval_modules.py). NaN for an invalid
+    frame.
+    """
+    sizes = (len(found.accuracy.distance), len(found.completeness.distance))
+    return _gap_f_scores(found, thresholds, sizes, HOLD_EPS)
+
+
+def _gap_f_scores(found: Gaps, thresholds: Sequence[float], sizes: tuple[int, int], eps: float) -> np.ndarray:
+    ways = (found.accuracy.distance, found.completeness.distance)
+    if any(not len(way) or np.isnan(way).any() for way in ways):
+        return np.full(len(thresholds), np.nan)
+    precision, recall = (
+        np.array([np.count_nonzero(way < t) / size for t in thresholds])
+        for way, size in zip(ways, sizes, strict=True)
+    )
+    return harmonic_mean(precision, recall, eps)
 
 
 def harmonic_mean(precision: np.ndarray, recall: np.ndarray, eps: float = 0.0) -> np.ndarray:

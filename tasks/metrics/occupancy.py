@@ -1,6 +1,6 @@
 """Overlap of two volumes: IoU of occupancies at points in a box, or near the true surface; one value per sample.
 
-Where the points lie decides the number: uniform points weigh volume, points near the surface weigh its outline. Im2Hands'
+Where the points lie decides the number: uniform ones weigh volume, near-surface ones weigh the outline. Im2Hands'
 released loader mixes both half and half; here they stand apart. Box and noise are in units of 0.4 m there: half a
 side of 0.55, sigma 0.01, which is 4 mm.
 """
@@ -36,8 +36,8 @@ def mesh_iou(predicted: Mesh, true: Mesh, points: Tensor) -> float:
     """IoU of two closed meshes at points (N, 3); NaN for a mesh without faces or with a vertex that is not finite."""
     if not all(len(faces) and verts.isfinite().all() for verts, faces in (predicted, true)):
         return float("nan")
-    inside = [contains(points, *mesh)[None] for mesh in (predicted, true)]
-    return float(iou(*inside))
+    inside, truly_inside = (contains(points, *mesh)[None] for mesh in (predicted, true))
+    return float(iou(inside, truly_inside))
 
 
 def uniform_points(count: int, half_side: float, seed: int | Sequence[int]) -> Tensor:
