@@ -14,7 +14,7 @@ adding, no batch and no BLAS changes a digit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -35,6 +35,7 @@ SEED = 20_230_618
 MANTISSA_BITS = 52
 CHUNK_ELEMENTS = 1 << 21
 CACHED_ELEMENTS = 1 << 24
+_PLAIN = Metric("value", "", "lower", "", "", "")
 
 
 class Summary(NamedTuple):
@@ -135,10 +136,19 @@ def summarise(per_sample: Sequence[pd.DataFrame], metric: Metric) -> Summary:
 
 
 def summarise_all(per_sample: pd.DataFrame, metrics: Mapping[str, Metric]) -> dict[str, Summary]:
-    """``summarise`` of one table for many metrics."""
+    """``summarise`` of one table for many metrics; those that are plain means of a column share a block."""
     table = per_sample.sort_index()
     samples, columns = Samples.of(list(table.index), list(table["cluster"])), bare_columns(table)
-    return {name: summaries(block_of([[columns]], samples, metric))[0] for name, metric in metrics.items()}
+    plain = [
+        name for name, metric in metrics.items() if metric == replace(metric, columns=(), levels=(), where="")
+    ]
+    found: dict[str, Summary] = {}
+    if plain:
+        values = [[{"value": columns[name]}] for name in plain]
+        found = dict(zip(plain, summaries(block_of(values, samples, _PLAIN)), strict=True))
+    for name in set(metrics).difference(plain):
+        found[name] = summaries(block_of([[columns]], samples, metrics[name]))[0]
+    return {name: found[name] for name in metrics}
 
 
 def point_value(per_sample: Sequence[pd.DataFrame], metric: Metric) -> float:
@@ -308,11 +318,13 @@ class _Parts(NamedTuple):
 
     def groups(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows (their numbers) that are defined in the same clusters, and which (C,) those are."""
-        kept = self.counts().any(axis=1)
-        patterns, of = np.unique(np.atleast_2d(kept), axis=0, return_inverse=True)
-        numbers = np.broadcast_to(of.ravel(), len(self.values))
-        for number, pattern in enumerate(patterns):
-            yield np.flatnonzero(numbers == number), pattern
+        kept: np.ndarray = np.any(self.counts(), axis=1)
+        rows_of: dict[bytes, list[int]] = {}
+        for number in range(len(self.values)):
+            pattern = kept[number] if len(kept) > 1 else kept[0]
+            rows_of.setdefault(pattern.tobytes(), []).append(number)
+        for pattern_bytes, rows in rows_of.items():
+            yield np.array(rows), np.frombuffer(pattern_bytes, dtype=bool)
 
     def whole(self) -> np.ndarray:
         """(R,) the statistic of the samples as they are."""

@@ -129,7 +129,7 @@ def test_a_half_copied_folder_is_skipped_with_its_reason(tmp_path, fabricate, na
         ('{"schema": 1, "cell"', "cannot be read"),
         ("[]", "not a record's header"),
         ('{"schema": 1}', "lacks cell"),
-        ('{"schema": 99}', "its schema is 99, expected at most 1"),
+        ('{"schema": 99}', "its schema is 99, expected at most 2"),
     ],
 )
 def test_a_damaged_header_is_one_clear_sentence(tmp_path, fabricate, content, words):

@@ -80,6 +80,7 @@ def test_a_report_holds_every_format_and_names_its_files(records_root, tmp_path)
         "leaderboard.tex",
         "leaderboard.csv",
         "differences.csv",
+        "sensitivity.csv",
         "report.json",
     } <= names
     assert set(contents(report)) == {str(path.relative_to(report)) for path in outcome.paths}
@@ -236,7 +237,7 @@ def test_a_half_copied_record_is_left_out(records_root, tmp_path):
 def test_every_number_of_the_report_names_its_metric_and_records(report, records_root):
     numbers = json.loads((report / "report.json").read_text())["numbers"]
     cells = {folder.name for folder in records_root.iterdir()}
-    assert {number["table"] for number in numbers} == {"leaderboard", "differences", "every-metric"}
+    assert {number["table"] for number in numbers} == {"leaderboard", "differences", "every-metric", "ladder"}
     assert all(set(number["cells"]) <= cells and number["metric"] for number in numbers)
     assert all(number["reference"] for number in numbers if number["table"] == "differences")
 
