@@ -53,7 +53,9 @@ def load_pickle(path: Path, kind: str = "MANO pickle", max_bytes: int = MAX_FILE
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            raise _RefusedError(f"is {size / 2**20:.0f} MiB; a {kind} has at most {max_bytes / 2**20:.0f}")
+            raise _RefusedError(
+                f"is {size / 2**20:.0f} MiB; at most {max_bytes / 2**20:.0f} are read of a file of this kind"
+            )
         payload = path.read_bytes()
         _check_opcodes(payload)
         content = _ShellUnpickler(io.BytesIO(payload), encoding="latin1").load()

@@ -12,7 +12,8 @@ import numpy as np
 
 from tasks.errors import RequestError
 from tasks.layouts.base import Problem
-from tasks.layouts.ho3d.check_values import check_values
+from tasks.layouts.ho3d.annotations import joints_from_official
+from tasks.layouts.ho3d.check_values import check_values, project
 from tasks.layouts.ho3d.files import (
     EVALUATION_FILES,
     FRAME_ID,
@@ -31,8 +32,11 @@ from tasks.layouts.ho3d.meta import META_SHAPES, load_meta, meta_array
 from tasks.layouts.images import defect
 from tasks.layouts.marker import check_marker
 from tasks.layouts.records import BadRecordError, BrokenRecordsError, iterate_records, record_array
-from tasks.layouts.table import Table
+from tasks.layouts.table import Table, sound_together
 
+MASKS_LOOKED_AT = 64
+CLEARLY_MORE = 0.2
+"""Share of joints: objects hide some, but not most in all frames."""
 TRUTH_SHAPES = {"joints_m": (21, 3), "verts_m": (778, 3)}
 
 
@@ -52,6 +56,8 @@ def check_ho3d(root: Path, version: Version) -> Iterator[Problem]:
                 yield from _read_truth(root, key, len(frames), tables)
         yield from check_values(root, split, tables)
         yield from _check_images(root, version, split, frames)
+        if split == "train":
+            yield from _check_mask_colours(root, version, frames, tables)
 
 
 def _read_list(root: Path, split: SplitName, frames: list[str]) -> Iterator[Problem]:
@@ -146,6 +152,30 @@ def _check_images(root: Path, version: Version, split: SplitName, frames: list[s
     with ThreadPoolExecutor() as pool:  # PIL decodes without the interpreter's lock
         for problems in pool.map(partial(_image_problems, root, version, split), frames):
             yield from problems
+
+
+def _check_mask_colours(
+    root: Path, version: Version, frames: list[str], tables: dict[str, Table]
+) -> Iterator[Problem]:
+    """Segmentations whose hand is of another colour than this version's: joints lie on the hand."""
+    if "handJoints3D" not in tables:
+        return
+    at = sound_together(tables["handJoints3D"], tables["camMat"])[:MASKS_LOOKED_AT]
+    joints_m = joints_from_official(tables["handJoints3D"].rows[at])
+    joints_px = project(joints_m, tables["camMat"].rows[at]) * MASK_SIZE_PX[0] / IMAGE_SIZE_PX[0]
+    hits: list[np.ndarray] = []
+    for row, points in zip(at, joints_px, strict=True):
+        path = segmentation_path(root, version, frames[row])
+        text, colours = defect(path, "RGB", "PNG" if path.suffix == ".png" else "JPEG", MASK_SIZE_PX)
+        if not text and colours is not None:
+            x, y = np.clip(points.astype(int), 0, np.array(MASK_SIZE_PX) - 1).T
+            hits.append((colours[y, x] > 128).mean(axis=0))
+    share = np.mean(hits, axis=0) if hits else np.zeros(3)
+    found = int(share.argmax())
+    if share[found] > share[version.mask_channel] + CLEARLY_MORE:
+        names = ("red", "green", "blue")
+        text = f"segmentations show hands in {names[found]}: {names[version.mask_channel]} expected"
+        yield Problem("train", "", text)
 
 
 def _image_problems(root: Path, version: Version, split: SplitName, frame: str) -> list[Problem]:

@@ -67,7 +67,7 @@ def _check_joints(joints: Table) -> Iterator[Problem]:
 
 
 def _check_projection(joints: Table, cameras: Table) -> Iterator[Problem]:
-    joints_px = _project(joints_from_official(joints.rows), cameras.rows)
+    joints_px = project(joints_from_official(joints.rows), cameras.rows)
     inside = np.all((joints_px >= 0) & (joints_px <= np.array(IMAGE_SIZE_PX)), axis=-1)
     off = (inside.mean(axis=1) < OUTSIDE_SHARE) & cameras.sound
     yield from joints.drop(
@@ -75,7 +75,8 @@ def _check_projection(joints: Table, cameras: Table) -> Iterator[Problem]:
     )
 
 
-def _project(points_m: np.ndarray, intrinsics_px: np.ndarray) -> np.ndarray:
+def project(points_m: np.ndarray, intrinsics_px: np.ndarray) -> np.ndarray:
+    """(n, 21, 2) pixels of points (n, 21, 3) in the OpenCV frame."""
     homogeneous = points_m @ np.swapaxes(intrinsics_px, 1, 2)
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
@@ -142,7 +143,7 @@ def _check_truth_place(tables: dict[str, Table]) -> Iterator[Problem]:
     )
     boxes, cameras = tables["handBoundingBox"], tables["camMat"]
     at = sound_together(joints, boxes, cameras)
-    joints_px = _project(joints_from_official(joints.rows[at]), cameras.rows[at])
+    joints_px = project(joints_from_official(joints.rows[at]), cameras.rows[at])
     box = boxes.rows[at]
     margin = BOX_MARGIN * (box[:, 2:] - box[:, :2]).max(axis=1)[:, None, None]
     outside = (joints_px < box[:, None, :2] - margin) | (joints_px > box[:, None, 2:] + margin)

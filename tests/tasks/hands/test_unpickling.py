@@ -316,6 +316,29 @@ def test_nested_lists_are_not_unfolded_into_arrays(read):
         read(record(instance("chumpy.ch", "Ch", {b"x": laughs})))
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_flat_lists_of_numbers_and_text_are_read(read, protocol):
+    content = {"box": [1.5, 2, np.float64(3), np.int32(4)], "ids": ("0", "a"), "none": None, "deep": [[1]]}
+    result = read(pickle.dumps(content | {"long": [0] * 5000}, protocol=protocol))
+    assert result == {"box": [1.5, 2, 3, 4], "ids": ["0", "a"], "none": None, "deep": None, "long": None}
+
+
+def test_a_list_that_hides_code_is_refused_and_does_not_run(read, tmp_path):
+    with pytest.raises(RequestError, match="mkdir"):
+        read(pickle.dumps({"ids": ["0", Sentinel(tmp_path / "ran")]}, protocol=2))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_kind_and_the_limit_of_a_file_are_said(tmp_path):
+    path = tmp_path / "0000.pkl"
+    path.write_bytes(b"x" * 3 * 2**20)
+    with pytest.raises(RequestError, match=r"0000\.pkl: is 3 MiB; at most 1 are read"):
+        load_pickle(path, "annotation", 2**20)
+    path.write_bytes(b"x")
+    with pytest.raises(RequestError, match="truncated or no pickle"):
+        load_pickle(path, "annotation")
+
+
 @pytest.mark.parametrize("payload", [b"", b"not a pickle", PROTO2 + b"].", PROTO2 + b"N.", pickle.dumps(3)])
 def test_files_without_a_dictionary_are_refused(read, payload):
     with pytest.raises(RequestError, match=r"MANO_RIGHT\.pkl"):

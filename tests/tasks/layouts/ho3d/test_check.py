@@ -260,6 +260,18 @@ def test_a_hand_beside_the_image_and_a_bad_camera_are_named(dataset: Path) -> No
     ]
 
 
+def test_hands_of_another_colour_are_named(dataset: Path, pristine_v2: Path, tmp_path: Path) -> None:
+    for path in (dataset / "train").glob("*/seg/*.png"):
+        Image.fromarray(np.asarray(Image.open(path))[..., ::-1]).save(path)
+    assert problems(dataset) == ["train: segmentations show hands in red: blue expected"]
+    root = Path(shutil.copytree(pristine_v2, tmp_path / "v2"))
+    for path in (dataset / "train").glob("*/seg/*.png"):
+        folder = root / "HO3D_v2_segmentations_rendered/train" / path.parts[-3] / "seg"
+        folder.mkdir(parents=True)
+        Image.open(path).save(folder / f"{path.stem}.jpg", quality=95)
+    assert list(Ho3dV2(root).check()) == []
+
+
 @pytest.mark.parametrize("key", ["xyz", "verts"])
 def test_counts_that_differ_from_the_list_are_named(dataset: Path, key: str) -> None:
     edit_truth(dataset, key, lambda records: records[:-1])
