@@ -1,8 +1,8 @@
 """Inside or outside a closed mesh, by the faces that the line through a point along z crosses; in torch, any device.
 
 The official evaluation (autonomousvision/occupancy_networks: im2mesh/utils/libmesh) tests so, in float64. Libraries do
-not: Embree traces in float32, and libigl's winding number calls a fold of a mesh over itself inside, where the parity of
-crossings does not. An edge belongs to exactly one of its two faces here, so no line slips through between them.
+not: Embree traces in float32, and libigl's winding numbers call inside what parity calls outside, where a mesh runs
+through itself. An edge belongs to exactly one of its two faces here, so no line slips through between them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def _parts(count: Tensor) -> list[slice]:
     """Runs of lines with about ``_CANDIDATES`` candidates each."""
     part = (count.cumsum(0) - count) // _CANDIDATES
     borders = torch.searchsorted(part, torch.unique(part), right=True).tolist()
-    return [slice(a, b) for a, b in zip([0, *borders[:-1]], borders, strict=True)] or [slice(0, 0)]
+    starts = [0, *borders]
+    return [slice(a, b) for a, b in zip(starts[:-1], borders, strict=True)] or [slice(0, 0)]
 
 
 def _test(

@@ -42,8 +42,8 @@ def shared_volume(first: Mesh, second: Mesh, spacing: float) -> float:
     if not (high > low).all():
         return 0.0
     axes = [
-        torch.arange(a + 0.5 * spacing, b, spacing, dtype=torch.float64)
-        for a, b in zip(low[:2], high[:2], strict=True)
+        torch.arange(a + 0.5 * spacing, max(a + 0.5 * spacing, b), spacing, dtype=torch.float64)
+        for a, b in zip(low[:2].tolist(), high[:2].tolist(), strict=True)
     ]
     lines = torch.cartesian_prod(*axes).to(low.device)
     found = [crossings(lines, *mesh) for mesh in (first, second)]
