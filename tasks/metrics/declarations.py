@@ -10,13 +10,11 @@ MIN_MASK_PX = 200
 _ROOT = "after moving the wrist of prediction and truth to the origin; no scale, no rotation"
 _ABS = "in the camera frame, no alignment at all"
 _P1 = "after the similarity that fits {} best (reflections allowed, as the official script does)"
+_PIXELS = f"at the image's own resolution; undefined below {MIN_MASK_PX} px"
 _TRUE_MASK = (
-    "on the true hand mask (the layout's; in a split without masks the true mesh's silhouette) at the image's own "
-    f"resolution; undefined below {MIN_MASK_PX} px"
+    f"on the true hand mask (the layout's; in a split without masks the true mesh's silhouette) {_PIXELS}"
 )
-_PRED_MASK = (
-    "on the predicted mesh's silhouette, so a smaller hand scores better; " + _TRUE_MASK.split("; ")[1]
-)
+_PRED_MASK = f"on the predicted mesh's silhouette, so a smaller hand scores better, {_PIXELS}"
 
 _ERRORS = [
     ("mpjpe_mm", "MPJPE", "joint", _ROOT, "field's convention"),
@@ -27,16 +25,24 @@ _ERRORS = [
     ("abs_mpvpe_mm", "abs. MPVPE", "vertex", _ABS, FREIHAND + ", mesh_mean3d"),
 ]
 
-
-_BONE = "after scaling to the true length of wrist to middle base and moving the wrist onto the true one"
+_BONE = (
+    "after scaling the prediction until wrist to middle base is as long as the true one (not, where its own length is "
+    "0) and moving its wrist onto the true one; no rotation"
+)
 _MCP = "after moving the middle base of prediction and truth to the origin; no scale, no rotation"
 _RIGID = "after the rotation and translation that fit the joints best; no scale, no reflection"
 _P2 = "after the similarity without reflection that fits the joints best"
-_INDEX = "after moving the index base of prediction and truth to the origin; no scale, no rotation"
+_OWN_ROOT = (
+    "after moving the protocol's root joint of prediction and truth to the origin; no scale, no rotation"
+)
+_EACH_WRIST = "after moving the wrist of each hand, predicted and true, to the origin; no scale, no rotation"
+HO3D = "shreyashampali/ho3d: eval.py"
+DEXYCB = "NVlabs/dex-ycb-toolkit: dex_ycb_toolkit/hpe_eval.py"
 INTERHAND = "facebookresearch/InterHand2.6M: data/InterHand2.6M/dataset.py"
 INTAGHAND = "Dw1010/IntagHand: apps/eval_interhand.py"
 OCCUPANCY = "autonomousvision/occupancy_networks: im2mesh/eval.py"
 DIFFHOI = "JudyYe/diffhoi: tools/harvest.py"
+DIFFHOI_HAND = "JudyYe/diffhoi: tools/hand_eval.py"
 
 _LADDER = [
     ("ladder_abs_mm", "no alignment", _ABS),
@@ -84,6 +90,70 @@ def _texture(suffix: str, label: str, where: str) -> list[Metric]:
     ]  # fmt: skip
 
 
+def _intaghand() -> list[Metric]:
+    """IntagHand's errors of each hand, and the unscaled ones that it leaves out."""
+    scale = "scaled by the true over the predicted length of middle base to wrist"
+    regressed = "joints regressed from the vertices of prediction and truth alike"
+    metrics = []
+    for error, title, point in (("mpjpe", "MPJPE", "joint"), ("mpvpe", "MPVPE", "vertex")):
+        for hand in ("left", "right"):
+            frame = f"of the {hand} hand, {_MCP.split(';')[0]}, {scale}; {regressed}"
+            metrics.append(_error(f"{error}_{hand}_mm", f"{title} {hand}", point, frame, INTAGHAND))
+        frame = f"{_MCP}, the mean of left and right; {regressed}"
+        metrics.append(_error(f"{error}_unscaled_mm", f"{title} unscaled", point, frame, "definition ours"))
+    return metrics
+
+
+def _iou(name: str, title: str, where: str) -> Metric:
+    definition = (
+        "points inside both over points inside either of the sealed predicted and true hand, mean of both hands; "
+        f"inside: an odd number of faces above and below along one axis; {where}"
+    )
+    return Metric(name, "", "higher", title, definition, OCCUPANCY, digits=3)
+
+
+def _surface(name: str, unit: str, title: str, distance: str) -> Metric:
+    definition = (
+        f"(mean {distance} from each predicted point to its nearest true one + the same from true to predicted) / 2, "
+        "100,000 points drawn uniformly by area of each sealed hand, mean of both hands"
+    )
+    return Metric(name, unit, "lower", title, definition, OCCUPANCY)
+
+
+def _object_f(name: str, title: str, millimetres: int, how: str) -> Metric:
+    definition = (
+        f"2PR / (P + R + 1e-6), P and R the shares of 10,000 points drawn uniformly by area of the predicted and of "
+        f"the true object that are closer than {millimetres} mm to the other's points, {how}"
+    )
+    return Metric(name, "", "higher", title, definition, DIFFHOI, digits=3)
+
+
+def _object_cd(name: str, title: str, how: str) -> Metric:
+    definition = (
+        "mean squared distance from each predicted point to its nearest true one + the same from true to predicted "
+        f"(a sum, not halved), 10,000 points drawn uniformly by area of each object, {how}"
+    )
+    return Metric(name, "cm2", "lower", title, definition, DIFFHOI)
+
+
+def _objects() -> list[Metric]:
+    """DiffHOI's numbers of the object: registered rigidly, registered with a scale, and in the hand frame."""
+    in_hand = "in the hand frame without any registration, mean over a clip's frames"
+    metrics = []
+    for suffix, label, motion in (
+        ("", "", "rotation and translation"),
+        ("_similarity", " (scaled)", "similarity"),
+    ):
+        how = f"after the {motion} with the least Chamfer distance of ten starts (L-BFGS)"
+        metrics += [_object_f(f"object_f{t}{suffix}", f"object F@{t}{label}", t, how) for t in (5, 10, 20)]
+        metrics.append(_object_cd(f"object_cd_cm2{suffix}", f"object CD{label}", how))
+    return [
+        *metrics,
+        _object_f("hand_object_f20", "F@20 in hand", 20, in_hand),
+        _object_cd("hand_object_cd_cm2", "CD in hand", in_hand),
+    ]
+
+
 _AL_J, _AL_V = _P1.format("the joints"), _P1.format("the vertices")
 
 _DECLARED = [
@@ -117,53 +187,50 @@ _DECLARED = [
     ),
     *_texture("_pred_mask", " (own mask)", _PRED_MASK),
     *(_error(name, f"MPJPE ({title})", "joint", frame, "definition ours") for name, title, frame in _LADDER),
-    _error("st_mpjpe_mm", "ST-MPJPE", "joint", _BONE, "shreyashampali/ho3d: eval.py, xyz_scale_trans_al_mean3d"),
-    _auc("st_auc_joints", "ST-AUC-J", "joints", _BONE, "shreyashampali/ho3d: eval.py, xyz_scale_trans_al_auc3d"),
-    _auc("rel_auc_joints", "rel. AUC-J", "joints", "relative to the protocol's root joint", "NVlabs/dex-ycb-toolkit"),
-    _auc("rel_auc_verts", "rel. AUC-V", "vertices", "relative to the protocol's root joint", DIFFHOI),
-    _f_score("rel_f5", "rel. F@5", 5, "relative to the protocol's root joint", DIFFHOI),
-    _f_score("rel_f15", "rel. F@15", 15, "relative to the protocol's root joint", DIFFHOI),
-    _error("mpjpe_single_mm", "MPJPE single", "joint", f"{_ROOT}; frames with one hand", INTERHAND),
-    _error("mpjpe_interacting_mm", "MPJPE interacting", "joint", f"{_ROOT}; frames with two hands", INTERHAND),
-    _error("mrrpe_mm", "MRRPE", "wrist", "from the left hand's wrist to the right one's, predicted against true", INTERHAND),
+    _error("st_mpjpe_mm", "ST-MPJPE", "joint", _BONE, HO3D + ", xyz_scale_trans_al_mean3d"),
+    _auc("st_auc_joints", "ST-AUC-J", "joints", _BONE, HO3D + ", xyz_scale_trans_al_auc3d"),
+    _auc("rel_auc_joints", "rel. AUC-J", "joints", _OWN_ROOT, DEXYCB),
+    _auc("rel_auc_verts", "rel. AUC-V", "vertices", _OWN_ROOT, DIFFHOI_HAND),
+    _f_score("rel_f5", "rel. F@5", 5, _OWN_ROOT, DIFFHOI_HAND),
+    _f_score("rel_f15", "rel. F@15", 15, _OWN_ROOT, DIFFHOI_HAND),
+    _error("mpjpe_single_mm", "MPJPE single", "joint", f"of frames with one hand, {_EACH_WRIST}", INTERHAND),
+    _error("mpjpe_interacting_mm", "MPJPE interacting", "joint", f"of frames with two hands, {_EACH_WRIST}", INTERHAND),
+    Metric(
+        "mrrpe_mm", "mm", "lower", "MRRPE",
+        "length of the difference between the predicted and the true vector from the right to the left hand's root "
+        "(wrist)", INTERHAND,
+    ),
     Metric(
         "handedness_accuracy", "", "higher", "handedness",
-        "share of frames whose hands (right, left, both) are told by probabilities above 0.5", INTERHAND, digits=3,
+        "share of frames whose hands are all told: the probability of each hand that is there above 0.5, of one that "
+        "is not below 0.5 (both strict)", INTERHAND, digits=3,
     ),
-    *(
-        _error(f"{error}_{suffix}_mm", f"{title} {suffix}", point, f"{_MCP}, {how}", INTAGHAND)
-        for error, title, point in (("mpjpe", "MPJPE", "joint"), ("mpvpe", "MPVPE", "vertex"))
-        for suffix, how in (
-            ("left", "then scaled to the true length of middle base to wrist; the left hand"),
-            ("right", "then scaled to the true length of middle base to wrist; the right hand"),
-            ("unscaled", "not scaled; the mean of left and right"),
-        )
-    ),
-    Metric("iou", "", "higher", "IoU", "shared over joint volume, at 100,000 uniform points of a 44 cm box", OCCUPANCY, digits=3),
-    Metric("iou_near", "", "higher", "IoU near", "shared over joint volume, at points near the true surface (sigma 4 mm)", OCCUPANCY, digits=3),
-    Metric("cd_mm", "mm", "lower", "CD", "mean of accuracy and completeness: mean unsquared nearest distances both ways", OCCUPANCY),
-    Metric("cd_l2_mm2", "mm2", "lower", "CD-L2", "mean of accuracy and completeness with squared distances", OCCUPANCY),
+    *_intaghand(),
+    _iou("iou", "IoU", "100,000 points uniform in a cube of 44 cm about the wrist"),
+    _iou("iou_near", "IoU near", "100,000 points of the true surface with Gaussian noise of 4 mm per axis"),
+    _surface("cd_mm", "mm", "CD", "distance"),
+    _surface("cd_l2_mm2", "mm2", "CD-L2", "squared distance"),
     Metric(
         "normal_consistency", "", "higher", "normals",
-        "mean absolute cosine between a surface point's normal and its nearest neighbour's on the other mesh, both ways",
-        OCCUPANCY, digits=3,
+        "mean absolute cosine between the face normal at each surface point and that at its nearest point on the other "
+        "hand, averaged over both ways, points as for CD, mean of both hands", OCCUPANCY, digits=3,
     ),
-    Metric("penetration_cm3", "cm3", "lower", "penetration", "volume inside both hands' meshes", "definition ours"),
-    Metric("penetration_mm", "mm", "lower", "penetration depth", "how deep the deepest vertex of one mesh lies inside the other", "definition ours"),
-    *(
-        metric
-        for suffix, how in (("", "rigid registration"), ("_similarity", "registration with a scale"))
-        for metric in (
-            *(
-                Metric(f"object_f{t}{suffix}", "", "higher", f"object F@{t}", f"share of 10,000 surface points of each mesh closer than {t} mm to the other, harmonic mean, after {how}", DIFFHOI, digits=3)
-                for t in (5, 10, 20)
-            ),
-            Metric(f"object_cd_cm2{suffix}", "cm2", "lower", "object CD", f"sum of the mean squared nearest distances both ways, after {how}", DIFFHOI),
-        )
+    Metric(
+        "penetration_cm3", "cm3", "lower", "penetration",
+        "volume inside both hands' sealed predicted meshes, by lines 1 mm apart, exact along each", "definition ours",
     ),
-    Metric("hand_object_f20", "", "higher", "F@20 in hand", "F at 20 mm of the object in the hand frame, no registration, mean over a clip's frames", DIFFHOI, digits=3),
-    Metric("hand_object_cd_cm2", "cm2", "lower", "CD in hand", "sum of the mean squared nearest distances of the object in the hand frame, no registration, mean over a clip's frames", DIFFHOI),
-    Metric("acceleration_error_mm", "mm", "lower", "acceleration error", "mean distance of the joints' second differences over frames, per frame squared", "Kanazawa et al. 2019 (HMMR)"),
+    Metric(
+        "penetration_mm", "mm", "lower", "penetration depth",
+        "distance to the other hand's surface of the vertex of either sealed predicted mesh that lies deepest inside "
+        "the other; 0 where none does", "definition ours",
+    ),
+    *_objects(),
+    Metric(
+        "acceleration_error_mm", "mm", "lower", "acceleration error",
+        "mean joint distance between the second differences over three frames in a row, predicted and true (mm per "
+        "frame squared), relative to the protocol's root joint",
+        "Kanazawa et al. 2019, Learning 3D Human Dynamics from Video, section 4",
+    ),
 ]  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _DECLARED}
