@@ -172,11 +172,14 @@ def make_shard(shard: Shard) -> Made:
         frames = _frames(shard, hands)
         numbers = [*range(shard.frame % 2, N_CAMERAS, N_CAMERAS // VIEWS)]
         shots = [shot for i, frame in enumerate(frames) for shot in _shots(shard, frame, i, numbers)]
-        instants = [frame.instant for frame in frames]
-        images = film(stage, hands[0], shard.seed, instants, [numbers] * len(frames))
+        seen = -(-shard.count // VIEWS)
+        images = (
+            image
+            for frame in frames[:seen]
+            for image in film(stage, hands[0], shard.seed, frame.instant, numbers)
+        )
         for shot, image in zip(shots[: shard.count], images, strict=False):
             write_image(shard.root, shard.split, shot, image)
-        seen = -(-shard.count // VIEWS)
         return Made([_moment(frame) for frame in frames[:seen]], shots[: shard.count])
 
 

@@ -20,6 +20,8 @@ from tasks.synthesis.two_hands_studio import FRAME_PX, backdrop, light_in, studi
 
 _NOWHERE = (0.0, 0.0, -5.0)
 """Where hands are that are not there: behind the camera."""
+_NEAR_M = 0.1
+"""Forearms that come nearer to the plane of the camera may reach across the frame."""
 _GRAIN_PX = (640, 480)
 
 
@@ -55,31 +57,46 @@ class Instant:
 
 
 def film(
-    stage: TwoHandStage, hand: HandModel, seed: int, instants: list[Instant], views: list[list[int]]
+    stage: TwoHandStage, hand: HandModel, seed: int, instant: Instant, numbers: list[int]
 ) -> list[np.ndarray]:
-    """The images (512, 334, 3) uint8 of all views of all instants; ``views`` are numbers of cameras."""
-    shots = [
-        (instant, number) for instant, numbers in zip(instants, views, strict=True) for number in numbers
-    ]
-    cameras = [studio(seed, one.split, one.capture).cameras[number] for one, number in shots]
-    looks = [_look(stage, hand, seed, instant) for instant in instants]
-    copies = [i for i, numbers in enumerate(views) for _ in numbers]
-    picture = stage.shade(
-        torch.from_numpy(
-            np.stack([_seen(looks[i].verts_m, c) for i, c in zip(copies, cameras, strict=True)])
-        ),
-        torch.from_numpy(np.stack([_intrinsics_px(camera) for camera in cameras])).float(),
-        torch.from_numpy(np.stack([looks[i].material for i in copies])),
-        _joined([light_in(looks[i].light, [c]) for i, c in zip(copies, cameras, strict=True)]),
-        torch.from_numpy(np.stack([looks[i].skin for i in copies])),
-        FRAME_PX,
-    )
+    """The images (512, 334, 3) uint8 of an instant by the cameras with these numbers."""
+    look = _look(stage, hand, seed, instant)
     images = []
-    for k, (instant, number) in enumerate(shots):
-        behind = backdrop(seed, instant.split, instant.sequence, number)
-        frame = over(255 * picture.rgb[k], picture.alpha[k][..., None], behind)
+    for number in numbers:
+        camera = studio(seed, instant.split, instant.capture).cameras[number]
+        frame = backdrop(seed, instant.split, instant.sequence, number).copy()
+        _draw(stage, look, camera, frame)
         images.append(_exposed(stream(seed, *instant.names, f"grain {instant.number} {number}"), frame))
     return images
+
+
+def _draw(stage: TwoHandStage, look: "_Look", camera: Camera, frame: np.ndarray) -> None:
+    """Put the hands before a backdrop (H, W, 3) float32, in the window that they can reach."""
+    verts_m, intrinsics_px = _seen(look.verts_m, camera), _intrinsics_px(camera)
+    rows, columns = _window(verts_m, intrinsics_px)
+    corner = np.array([[0, 0, columns.start], [0, 0, rows.start], [0, 0, 0]])
+    picture = stage.shade(
+        torch.from_numpy(verts_m)[None],
+        torch.from_numpy(intrinsics_px - corner).float()[None],
+        torch.from_numpy(look.material)[None],
+        light_in(look.light, camera),
+        torch.from_numpy(look.skin)[None],
+        (rows.stop - rows.start, columns.stop - columns.start),
+    )
+    behind = frame[rows, columns]
+    frame[rows, columns] = over(255 * picture.rgb[0], picture.alpha[0][..., None], behind)
+
+
+def _window(verts_m: np.ndarray, intrinsics_px: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the frame that hands and forearms can reach; all where a forearm passes the camera."""
+    if (np.abs(verts_m[:, 2]) < _NEAR_M).any():
+        return slice(0, FRAME_PX[0]), slice(0, FRAME_PX[1])
+    there = verts_m[verts_m[:, 2] > 0] @ intrinsics_px.T
+    pixels = there[:, :2] / there[:, 2:]
+    size = np.array(FRAME_PX[::-1])
+    low = np.clip(np.floor(pixels.min(axis=0)) - 1, 0, size - 1).astype(int)
+    high = np.clip(np.ceil(pixels.max(axis=0)) + 1, low + 1, size).astype(int)
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
 
 
 def _exposed(rng: np.random.Generator, frame: np.ndarray) -> np.ndarray:
@@ -143,8 +160,3 @@ def _seen(verts_m: np.ndarray, camera: Camera) -> np.ndarray:
 def _intrinsics_px(camera: Camera) -> np.ndarray:
     (fx, fy), (cx, cy) = camera.focal_px, camera.princpt_px
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-
-
-def _joined(lights: list[Light]) -> Light:
-    parts = ("direction", "key_rgb", "ambient_rgb", "gloss")
-    return Light(*(torch.cat([getattr(light, part) for light in lights]) for part in parts))

@@ -10,8 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from tasks.layouts.interhand26m.files import MM
 from tasks.layouts.interhand26m.writer import DECIMALS, Camera
-from tasks.synthesis.backgrounds import SCENE_PX
-from tasks.synthesis.patterns import BILINEAR, scene
+from tasks.synthesis.patterns import BICUBIC, scene
 from tasks.synthesis.rendering import lights
 from tasks.synthesis.shading import Light
 from tasks.synthesis.streams import stream
@@ -32,6 +31,8 @@ WORLD_SHIFT_M = 0.8
 AMBIENT_GAIN, KEY_GAIN = 1.5, 0.85
 """A dome of lamps is softer than one lamp."""
 BACKDROP_GAIN = (0.18, 0.75)
+BACKDROP_PX = 144
+"""Side of the scenes behind the hands; enlarged, they are out of focus."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,10 @@ def studio_light(seed: int, split: str, sequence: int, studio: Studio) -> Light:
     )
 
 
-def light_in(light: Light, cameras: list[Camera]) -> Light:
-    """The light of one moment as each camera sees it."""
-    turns = torch.from_numpy(np.stack([camera.camrot for camera in cameras])).float()
-    n = len(cameras)
-    return Light(
-        (turns @ light.direction[0]),
-        light.key_rgb.expand(n, 3),
-        light.ambient_rgb.expand(n, 3),
-        light.gloss.expand(n, 2),
-    )
+def light_in(light: Light, camera: Camera) -> Light:
+    """A light of the world as a camera sees it."""
+    turn = torch.from_numpy(camera.camrot).float()
+    return replace(light, direction=light.direction @ turn.T)
 
 
 @lru_cache(maxsize=64)
@@ -116,8 +111,8 @@ def backdrop(seed: int, split: str, sequence: int, camera: int) -> np.ndarray:
     """(512, 334, 3) float32 sRGB in [0, 255] of what one camera sees behind the hands of one sequence: dim, unsharp."""
     rng = stream(seed, split, sequence * N_CAMERAS + camera, "backdrop")
     height, width = FRAME_PX
-    columns = SCENE_PX * width // height
-    left = int(rng.integers(0, SCENE_PX - columns + 1))
-    picture = Image.fromarray(scene(rng, SCENE_PX)[:, left : left + columns])
+    columns = BACKDROP_PX * width // height
+    left = int(rng.integers(0, BACKDROP_PX - columns + 1))
+    picture = Image.fromarray(scene(rng, BACKDROP_PX)[:, left : left + columns])
     tint = rng.uniform(*BACKDROP_GAIN) * rng.uniform(0.88, 1.12, 3)
-    return np.asarray(picture.resize((width, height), BILINEAR), np.float32) * tint.astype(np.float32)
+    return np.asarray(picture.resize((width, height), BICUBIC), np.float32) * tint.astype(np.float32)
