@@ -9,13 +9,15 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial import cKDTree
 
+from tasks.geometry.surface import Cloud, sample_surface
 from tasks.synthesis.objects import Kind, object_faces, outline, swept_verts_m
 from tasks.synthesis.patterns import surface
 from tasks.synthesis.shading import SURFACE_TEXELS
 from tasks.synthesis.streams import stream
 
 SURFACE_POINTS = 24_000
-"""Samples that stand for a surface: about one per square millimetre of the larger bodies."""
+PLANE_M = 0.003
+"""Samples that stand for a surface, and how far around each its plane does: few gaps between samples are wider."""
 
 
 @dataclass(frozen=True)
@@ -97,43 +99,23 @@ def contact(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (N, 3) against a posed thing: distance (N,), whether inside (N,) bool, nearest surface point (N, 3).
 
-    The surface is its samples, moved along their planes where that is nearer: exact on flat sides, within a tenth of a
-    millimetre near curved ones.
+    The surface is its samples, moved along their planes where that is nearer: exact on flat sides, within some tenths
+    of a millimetre near curved ones.
     """
-    tree, samples, normals = _samples(thing)
+    tree, cloud = _samples(thing)
     own = (points_m - centre_m) @ rotation
     nearest = tree.query(own)[1]
-    gap = own - samples[nearest]
-    height = (gap * normals[nearest]).sum(axis=1, keepdims=True)
-    across = gap - height * normals[nearest]
-    spacing = np.sqrt(_area_m2(thing) / SURFACE_POINTS)
-    within = np.linalg.norm(across, axis=1, keepdims=True) < 1.5 * spacing
-    foot = samples[nearest] + np.where(within, across, 0.0)
+    sample, normal = cloud.points[nearest], cloud.normals[nearest]
+    gap = own - sample
+    height = (gap * normal).sum(axis=1, keepdims=True)
+    across = gap - height * normal
+    within = np.linalg.norm(across, axis=1, keepdims=True) < PLANE_M
+    foot = sample + np.where(within, across, 0.0)
     distance = np.linalg.norm(own - foot, axis=1)
     return distance, height[:, 0] < 0, foot @ rotation.T + centre_m
 
 
 @lru_cache(maxsize=len(_BODIES))
-def _samples(thing: Thing) -> tuple[cKDTree, np.ndarray, np.ndarray]:
-    """Points spread evenly over the surface, and their outward normals."""
-    corners, areas, normals = _triangles(thing)
-    rng = stream(0, "things", thing.label, "samples")
-    face = np.searchsorted(np.cumsum(areas) / areas.sum(), (np.arange(SURFACE_POINTS) + 0.5) / SURFACE_POINTS)
-    a, b = rng.random((2, SURFACE_POINTS, 1))
-    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
-    first, second, third = corners[face].transpose(1, 0, 2)
-    points = first + a * (second - first) + b * (third - first)
-    return cKDTree(points), points, normals[face]
-
-
-def _triangles(thing: Thing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Corners (F, 3, 3), areas (F,) and outward normals (F, 3) of the faces that have an area."""
-    corners = thing.verts_m[object_faces()]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    double = np.linalg.norm(normals, axis=1)
-    solid = double > 1e-12
-    return corners[solid], double[solid] / 2, normals[solid] / double[solid, None]
-
-
-def _area_m2(thing: Thing) -> float:
-    return float(_triangles(thing)[1].sum())
+def _samples(thing: Thing) -> tuple[cKDTree, Cloud]:
+    cloud = sample_surface(thing.verts_m, object_faces(), SURFACE_POINTS, seed=thing.label)
+    return cKDTree(cloud.points), cloud

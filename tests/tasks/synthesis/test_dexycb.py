@@ -177,3 +177,11 @@ def test_impossible_sizes_are_refused(tmp_path: Path, size: int) -> None:
     with pytest.raises(RequestError, match="seed is -1"):
         make_dexycb(tmp_path / "out", size=1, seed=-1)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_first_image_of_a_seed_is_what_it_was(made: Path) -> None:
+    name = f"{SUBJECTS[0]}/20200709_090000/{SERIALS[0]}/labels_000001.npz"
+    label = labels(made)[name]
+    np.testing.assert_allclose(label["pose_m"][0, :4], [-2.26265, -2.132954, -0.397223, -0.918155], atol=1e-4)
+    np.testing.assert_allclose(label["pose_m"][0, 48:], [-0.027989, 0.081074, 0.67972], atol=1e-5)
+    np.testing.assert_allclose(label["joint_2d"][0, 8], [370.8722, 180.1042], atol=0.01)

@@ -240,3 +240,13 @@ def test_a_licensed_hand_takes_the_place_of_the_open_one(
     make_ho3d_v3(tmp_path / "out", size=2, seed=SEED, workers=1)
     assert list(Ho3dV3(tmp_path / "out").check()) == []
     assert json.loads((tmp_path / "out/palmares.json").read_text())["hand"] == "MANO"
+
+
+def test_the_first_frame_of_a_seed_is_what_it_was(v2: Path) -> None:
+    content = meta(v2, "train", "MC1/0000")
+    np.testing.assert_allclose(content["handBeta"][:3], [-0.32734, 0.672032, -0.281006], atol=1e-5)
+    np.testing.assert_allclose(
+        content["handPose"][:5], [-0.764622, 1.515284, -0.68492, 0.091719, 0.009667], atol=1e-4
+    )
+    np.testing.assert_allclose(content["handTrans"], [-0.079842, -0.088941, -0.789979], atol=1e-5)
+    np.testing.assert_allclose(content["objTrans"], [0.02309, -0.054389, -0.675264], atol=1e-5)
