@@ -15,13 +15,14 @@ from torch import Tensor
 from tasks.base import Protocol
 from tasks.errors import unknown_name
 from tasks.hands.hand import HandModel
-from tasks.protocols import HAS_BOTH_WRISTS, HAS_FIT, IS_SCORED
+from tasks.protocols import HAS_BOTH_WRISTS, HAS_FIT, IS_INTERACTING, IS_SCORED
 from tasks.registry import metrics_of
 from tasks.single_hand.scoring import Scores
 from tasks.two_hands.dataset import TwoHandDataset, TwoHandTruth
 from tasks.two_hands.joints import house_columns, interhand26m_columns, relative_columns
 from tasks.two_hands.meshes import intaghand_columns, wrist_relative_columns
 from tasks.two_hands.prediction import TwoHandPrediction
+from tasks.two_hands.surfaces import penetration_columns, surface_columns
 
 Columns = dict[str, Tensor]
 
@@ -85,7 +86,6 @@ def not_applicable(protocol: Protocol, predicted: TwoHandPrediction) -> dict[str
         reasons |= dict.fromkeys((*MESH_METRICS, *own), "no vertices")
     if predicted.handedness is None:
         reasons["handedness_accuracy"] = "no handedness"
-    reasons |= dict.fromkeys(("penetration_cm3", "penetration_mm"), "not measured yet")
     return {name: reasons[name] for name in protocol.metrics if name in reasons}
 
 
@@ -95,9 +95,11 @@ def _interhand26m(case: Case) -> Columns:
 
 def _house_two_hands(case: Case) -> Columns:
     columns = house_columns(case.truth, case.predicted)
-    fitted = case.truth.has_fit.any(dim=1)
+    fitted, both = case.truth.has_fit.any(dim=1), columns[IS_INTERACTING] > 0
     if meshes := case.meshes(fitted):
         columns |= _spread(wrist_relative_columns(*meshes, case.truth.has_fit[fitted], case.hands), fitted)
+    if case.predicted.verts_cam_m is not None:
+        columns |= _spread(penetration_columns(case.predicted.verts_cam_m[both], case.hands), both)
     return columns | {HAS_FIT: fitted.double()}
 
 
@@ -105,6 +107,15 @@ def _intaghand(case: Case) -> Columns:
     columns = _pair_columns(case)
     if meshes := case.meshes(case.pairs):
         columns |= _spread(intaghand_columns(*meshes, case.hands), case.pairs)
+    return columns
+
+
+def _im2hands(case: Case) -> Columns:
+    columns = _pair_columns(case)
+    if meshes := case.meshes(case.pairs):
+        ids = np.array(case.dataset.ids)[case.indices[case.pairs].numpy()].tolist()
+        columns |= _spread(surface_columns(*meshes, ids, case.hands), case.pairs)
+        columns |= _spread(penetration_columns(meshes[0], case.hands), case.pairs)
     return columns
 
 
@@ -136,6 +147,7 @@ def _sided(error: str) -> tuple[str, ...]:
 PROTOCOL_COLUMNS: dict[str, Callable[[Case], Columns]] = {
     "interhand26m": _interhand26m,
     "intaghand": _intaghand,
+    "im2hands": _im2hands,
     "house_two_hands": _house_two_hands,
 }
 MESH_METRICS = (
