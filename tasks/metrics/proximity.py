@@ -22,9 +22,9 @@ def within(first: Tensor, second: Tensor, limits: Sequence[float]) -> tuple[Tens
     Both float64, finite and not empty.
     """
     middle = second.mean(dim=1, keepdim=True)
-    first, second = first - middle, second - middle
-    nearest = half_squares(first.float(), second.float())
-    largest = torch.maximum(*(cloud.square().sum(dim=2).amax(dim=1) for cloud in (first, second)))
+    clouds = [(cloud - middle).float() for cloud in (first, second)]
+    nearest = half_squares(*clouds)
+    largest = torch.stack([cloud.double().square().sum(dim=2).amax(dim=1) for cloud in clouds]).amax(dim=0)
     error = (_ROUNDINGS * largest)[:, None]
     near, reverse = (
         _decided(*pair, half.double(), error, limits)
