@@ -52,7 +52,7 @@ class Row:
         """The cells this row is made of."""
         return tuple(record.cell for record in self.records)
 
-    @property
+    @cached_property
     def method(self) -> str:
         """The method's name."""
         return str(self.header["method"])
@@ -83,7 +83,7 @@ class Row:
         """What the method saw at test time beside the image."""
         return tuple(sorted(self.header.get("flags") or ()))
 
-    @property
+    @cached_property
     def seeds(self) -> list[int]:
         """The training seeds."""
         return [int(record.header["seed"]) for record in self.records]
@@ -135,7 +135,7 @@ class Row:
             return NAN if value is None else float(value)
         return point_value([record.per_sample], self.metrics[name])
 
-    @property
+    @cached_property
     def external(self) -> bool:
         """Whether its predictions were handed in as a file, by whoever gave it its name."""
         return self.header["kind"] == "external"
@@ -163,7 +163,7 @@ class Board:
         """The header of a record of the board, for what all of them share."""
         return self.rows[0].header
 
-    @property
+    @cached_property
     def synthetic(self) -> bool:
         """Whether a generator made the data."""
         return bool(self.header["synthetic"])
@@ -189,32 +189,30 @@ class Board:
         found = frozenset().union(*(row.present for row in self.rows))
         return tuple(name for name in self.metrics if name in found)
 
-    @property
+    @cached_property
     def headline(self) -> tuple[str, ...]:
         """The headline metrics that any row has."""
         return tuple(name for name in self.task.headline if name in self.present)
 
-    @property
+    @cached_property
     def ranking_metric(self) -> str:
         """The first headline metric that any row has."""
         return (*self.headline, *self.task.headline)[0]
 
     @cached_property
-    def _references(self) -> dict[str, Row]:
-        """The reference method's rows by setting and by preset, and the first as the last resort."""
-        found: dict[str, Row] = {}
+    def _reference_of(self) -> dict[Row, Row]:
+        """Every other row's reference: by setting, else by preset, else the first."""
+        nearest: dict[str, Row] = {}
         for row in self.rows:
             if row.method == self.task.reference:
-                for key in (f"setting {row.setting}", f"preset {row.header.get('preset')}", "any"):
-                    found.setdefault(key, row)
-        return found
+                for key in _nearness(row):
+                    nearest.setdefault(key, row)
+        others = [row for row in self.rows if row.method != self.task.reference] if nearest else []
+        return {row: next(nearest[key] for key in _nearness(row) if key in nearest) for row in others}
 
     def reference_for(self, row: Row) -> Row | None:
         """The row of the task's reference method with the nearest setting; None for the reference."""
-        if row.method == self.task.reference or not self._references:
-            return None
-        keys = (f"setting {row.setting}", f"preset {row.header.get('preset')}", "any")
-        return next(self._references[key] for key in keys if key in self._references)
+        return self._reference_of.get(row)
 
     @cached_property
     def _differences(self) -> dict[tuple[Row, Row, str], Difference]:
@@ -227,7 +225,7 @@ class Board:
         key = (row, other, name)
         if key not in self._differences:
             if other is self.reference_for(row):
-                fellows = [each for each in self.rows if self.reference_for(each) is other]
+                fellows = [each for each, its in self._reference_of.items() if its is other]
                 self._pair_all(fellows, other, self.present)
             else:
                 self._pair_all([row], other, (name,))
@@ -320,6 +318,11 @@ def make_boards(records: Iterable[Record], tasks: Mapping[str, TaskSpec]) -> lis
         work_out(rows)
         boards.append(Board(task, metrics, tuple(_ranked(rows, task, metrics))))
     return boards
+
+
+def _nearness(row: Row) -> tuple[str, str, str]:
+    """What a row and its reference should have in common, the most first."""
+    return f"setting {row.setting}", f"preset {row.header.get('preset')}", "any"
 
 
 def work_out(rows: Sequence[Row]) -> None:

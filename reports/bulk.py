@@ -33,6 +33,8 @@ Cells = tuple[Record, ...]
 Columns = Mapping[str, np.ndarray]
 Seeds = list[Columns]
 Outcome = TypeVar("Outcome")
+_KNOWN: dict[str, Samples] = {}
+"""Samples by their key, which is a digest of them."""
 BLOCK_ELEMENTS = 1 << 18
 """Values of one column in a block: small enough for a processor's cache."""
 
@@ -124,7 +126,11 @@ def _in_parts(
     for seeds, some in by_seeds.items():
         size = max(1, BLOCK_ELEMENTS // (seeds * max(1, n_samples)))
         parts += [some[first : first + size] for first in range(0, len(some), size)]
-    with ThreadPoolExecutor(max(1, min(len(parts), os.cpu_count() or 1))) as pool:
+    if len(parts) < 2:
+        for part in parts:
+            yield from work(part)
+        return
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
         for outcomes in pool.map(work, parts):
             yield from outcomes
 
@@ -153,5 +159,8 @@ def _seeds(row: Cells) -> Seeds:
 
 
 def _samples(record: Record) -> Samples:
-    table = record.sorted_table
-    return Samples.of(list(table.index), list(table["cluster"]))
+    key = record.samples_key
+    if key not in _KNOWN:
+        table = record.sorted_table
+        _KNOWN[key] = Samples.of(list(table.index), list(table["cluster"]))
+    return _KNOWN[key]

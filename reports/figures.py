@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from reports.boards import Board, Row
-from reports.leaderboard import ARROWS, SHOWN_DETAILS
+from reports.leaderboard import ARROWS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,7 @@ INK, GRID = "#23272f", "#c9ced6"
 THEME = {INK: "currentColor", GRID: "var(--rule)"}
 MAX_POINTS = 120
 MAX_CURVES = 6
+MAX_ROWS = 12
 PX_PER_PT = 1.3
 STYLE: Any = {
     "axes.edgecolor": GRID, "axes.labelcolor": INK, "axes.spines.right": False, "axes.spines.top": False,
@@ -57,7 +58,7 @@ def board_figures(board: Board) -> list[Drawing]:
     """Every figure that the board's records allow."""
     metric = board.metrics[board.ranking_metric]
     having = [row for row in board.rows if row.summary(metric.name)]
-    shown = having[:SHOWN_DETAILS]
+    shown = having[:MAX_ROWS]
     some = f" The first {len(shown)} of {len(having):,} rows." if len(having) > len(shown) else ""
     if not shown:
         return []

@@ -21,6 +21,8 @@ DIFFERENCES_HEADING = (
     "p", "p_holm", "family", "verdict",
 )  # fmt: skip
 
+_NO_RANK = ("", "", "", "")
+
 
 def metrics_csv(boards: Sequence[Board]) -> str:
     """Every metric of every row; ranks stand with the metric that ranks."""
@@ -53,13 +55,13 @@ def _metric_lines(board: Board) -> Iterator[tuple[Any, ...]]:
             summary = row.summary(name)
             if summary is None:
                 continue
-            metric, spread = board.metrics[name], row.spread(name)
+            metric = board.metrics[name]
             rank = board.ranks.get(row) if name == board.ranking_metric else None
+            sd = exact(row.spread(name).sd) if len(row.seeds) > 1 else ""
             value, low, high, n, nan, clusters, median, p95 = summary
             yield (
-                *first, name, metric.unit, metric.direction, exact(value), exact(low), exact(high), n,
-                exact(spread.sd), exact(median), exact(p95), nan, exact(summary.coverage), clusters,
-                *(rank or ("", "", "", "")), *ends,
+                *first, name, metric.unit, metric.direction, exact(value), exact(low), exact(high), n, sd,
+                exact(median), exact(p95), nan, exact(summary.coverage), clusters, *(rank or _NO_RANK), *ends,
             )  # fmt: skip
 
 

@@ -453,6 +453,7 @@ def _percentiles(values: np.ndarray, shares: Sequence[float]) -> np.ndarray:
 
 def _jackknife_error(left_out: np.ndarray) -> np.ndarray:
     """(R,) standard errors from (R, C) statistics without each cluster."""
+    left_out = np.ascontiguousarray(left_out)  # one order of adding, however it was made
     n_clusters = left_out.shape[-1]
     around = left_out - left_out.mean(axis=-1, keepdims=True)
     return np.sqrt((n_clusters - 1) / n_clusters * np.square(around).sum(axis=-1))
