@@ -204,6 +204,18 @@ def test_the_released_left_hands_shape_directions_are_mended(right):
     assert repair_left(left, right) is left
 
 
+def test_the_left_hand_is_to_be_had_as_released(right, monkeypatch, tmp_path):
+    """manopth, and so DexYCB's labels, never repaired it."""
+    left = right.mirrored()
+    released = replace(left, shapedirs=left.shapedirs * np.array([-1, 1, 1], np.float32)[:, None])
+    write_pickle(right, tmp_path / "MANO_RIGHT.pkl")
+    write_pickle(released, tmp_path / "MANO_LEFT.pkl")
+    monkeypatch.setenv("PALMARES_MANO", str(tmp_path))
+    np.testing.assert_array_equal(load_hand("left", as_released=True).data.shapedirs, released.shapedirs)
+    np.testing.assert_array_equal(load_hand("left").data.shapedirs, left.shapedirs)
+    np.testing.assert_array_equal(load_hand("right", as_released=True).data.shapedirs, right.shapedirs)
+
+
 def test_loading_prints_nothing():
     code = "import warnings; warnings.simplefilter('ignore'); from tasks.hands.hand import load_hand; load_hand()"
     environment = {k: v for k, v in os.environ.items() if k != "PALMARES_MANO"}
