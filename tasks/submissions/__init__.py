@@ -21,7 +21,7 @@ import numpy as np
 from tasks.errors import RequestError
 from tasks.submissions import dexycb, interhand26m, json_points
 from tasks.submissions.archive import is_zip, open_only_member
-from tasks.submissions.diagnosis import diagnose, first_not_finite
+from tasks.submissions.diagnosis import check_shapes, diagnose, first_not_finite
 from tasks.submissions.fields import SHAPES, ScoredSet, Spool, left_hands, mirror_left_hands, task_of
 from tasks.submissions.named_arrays import read_arrays, write_arrays
 
@@ -72,13 +72,14 @@ def write_submission(file: Path, layout: str, fields: Mapping[str, np.ndarray], 
     """Write the fields in the layout's format that the file's ending names; the file appears whole or not at all.
 
     ``.json`` or ``.zip`` for FreiHAND and HO-3D, ``.txt`` for DexYCB, ``.npz`` for our own format; InterHand2.6M's
-    ``.npz`` has the official names. Raises RequestError for another ending, for fields that the format needs and that
-    are not there, for a frame without finite numbers, and where nothing can be written.
+    ``.npz`` has the official names. Raises RequestError for another ending, for fields that are unknown, missing or of
+    another shape, for a frame without finite numbers, and where nothing can be written.
     """
     file, kind = Path(file), _format_of(layout)
     ending = file.suffix.lower()
     if ending not in (*ENDINGS[kind], ".npz"):
         raise RequestError(f"{file}: unknown ending '{ending}': expected {_expected(layout)}.")
+    check_shapes(fields, task_of(layout), len(dataset.ids))
     with _whole_file(file) as partial, Spool(partial.with_suffix(".parts"), keep=False) as spool:
         if ending == ".npz" and layout == "interhand26m":
             write_arrays(partial, interhand26m.official_arrays(fields, dataset, spool), dataset.ids)

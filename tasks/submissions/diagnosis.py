@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.errors import RequestError
+from tasks.errors import RequestError, unknown_name
 from tasks.hands.skeleton import BONES, JOINTS, Order, reorder
 from tasks.submissions.fields import SHAPES, ScoredSet, blocks, left_hands, sample_rows, task_of
 
@@ -23,7 +23,7 @@ MOST_FRAMES = 0.9
 SMALL_M = 1e-6
 """A hand smaller than this has collapsed to a point: zeros, for example. It has no shape to judge."""
 
-UNITS = {1e3: "millimetres", 1e2: "centimetres", 1e-3: "metres divided by 1000"}
+UNITS = {1e3: "millimetres", 1e2: "centimetres", 1e-3: "metres where millimetres were expected"}
 UNIT_MARGIN = 3.0
 """How far the size of the hands may be from a unit's, as a factor."""
 AXES_MARGIN, ORDER_MARGIN, MIRROR_MARGIN = 0.5, 0.85, 0.6
@@ -85,6 +85,8 @@ def check_shapes(fields: Mapping[str, np.ndarray], task: str, count: int) -> Non
             "the predictions lack the field 'joints_cam_m': expected it, and what else there is."
         )
     for name, values in fields.items():
+        if name not in SHAPES[task]:
+            raise unknown_name("prediction field", name, SHAPES[task])
         expected = (count, *SHAPES[task][name])
         if values.ndim != len(expected) or any(
             e is not None and e != n for e, n in zip(expected, values.shape, strict=True)
@@ -184,6 +186,12 @@ def _check_units(evidence: _Evidence) -> None:
                 f"the predicted hands are {ratio:.3g} times as large as the true ones (median over frames): "
                 f"these look like {unit}; submit in the unit of the format."
             )
+    flatness = float(np.median(_relief(evidence.predicted_m) / _relief(evidence.true_m)))
+    if 1e-3 / UNIT_MARGIN < flatness < 1e-3 * UNIT_MARGIN:
+        raise RequestError(
+            f"the predicted hands are {flatness:.3g} times as deep as the true ones (median over frames) and as large "
+            "in the image: their depths look like metres where millimetres were expected."
+        )
 
 
 def _check_sides(pairs: _Evidence) -> None:
@@ -316,6 +324,11 @@ def _explains(undone: np.ndarray, given: np.ndarray, margin: float) -> bool:
 def _size(points_m: np.ndarray) -> np.ndarray:
     """(k,) root mean square distance from the centroid."""
     return np.sqrt(((points_m - points_m.mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1))
+
+
+def _relief(points_m: np.ndarray) -> np.ndarray:
+    """(k,) standard deviation of depth."""
+    return points_m[..., 2].std(axis=1)
 
 
 def _centred(predicted_m: np.ndarray, true_m: np.ndarray) -> np.ndarray:

@@ -110,9 +110,18 @@ class Spool:
         return self
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """A new array on disk, to be filled; one without elements stays in memory."""
+        """A new array on disk, to be filled; one without elements stays in memory. Raises RequestError without room.
+
+        A full disk would not raise an error where a memory map is written to: it would end the process.
+        """
         if 0 in shape:
             return np.zeros(shape)
+        needed, free = 8 * int(np.prod(shape, dtype=np.int64)), shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise RequestError(
+                f"{self.folder}: '{name}' needs {needed // 10**6 + 1} MB of disk and {free // 10**6} are free; "
+                "make room, or set TMPDIR to a larger disk."
+            )
         path = self.folder / f"{name}.npy"
         self._files.append(path)
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)

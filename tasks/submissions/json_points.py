@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 
 from tasks.errors import RequestError
 from tasks.hands.skeleton import Order, reorder
-from tasks.layouts.freihand.files import BadRecordError, record_array
+from tasks.layouts.records import BadRecordError, record_array
 from tasks.submissions.fields import MAX_VERTS, N_VERTS, Shape, Spool, blocks
 
 CHUNK_BYTES = 2**20

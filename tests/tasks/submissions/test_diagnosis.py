@@ -37,7 +37,7 @@ def turned(joints_m):
 MISTAKES = {
     "millimetres": ("freihand", lambda x: x * 1000, "times as large.*millimetres"),
     "centimetres": ("freihand", lambda x: x * 100, "times as large.*centimetres"),
-    "metres / 1000": ("freihand", lambda x: x / 1000, "times as large.*divided by 1000"),
+    "metres / 1000": ("freihand", lambda x: x / 1000, "times as large.*metres where millimetres"),
     "freihand in opengl": ("freihand", lambda x: x * [1, -1, -1], r"wrong axes.*\(x, -y, -z\)"),
     "ho3d without the flip": ("ho3d_v2", lambda x: x * [1, -1, -1], r"wrong axes.*\(x, -y, -z\).*OpenGL"),
     "y and z exchanged": ("freihand", lambda x: x[..., [0, 2, 1]], r"wrong axes.*\(x, z, y\)"),
@@ -64,6 +64,11 @@ MISTAKES = {
         "ho3d_v2",
         lambda x: x[:, MANO_OF_MAJOR][:, BASES_OF_MANO][:, MAJOR_OF_MANO],
         "ring and pinky exchanged but for their tips",
+    ),
+    "depths in metres": (
+        "freihand",
+        lambda x: np.concatenate([x[..., :2], x[:, :1, 2:] + (x[..., 2:] - x[:, :1, 2:]) / 1000], axis=-1),
+        "times as deep.*metres where millimetres",
     ),
     "relative to the wrist": ("freihand", lambda x: x - x[:, :1], "joint 0 .* root-relative"),
     "relative to the middle base": ("freihand", lambda x: x - x[:, 9:10], "joint 9 .* root-relative"),

@@ -1,6 +1,7 @@
 """Every format written and read back, and seen as the official scripts see it."""
 
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -223,6 +224,13 @@ def test_the_same_predictions_are_the_same_bytes(small, tmp_path, name):
             lambda f: f["joints_cam_m"].__setitem__((2, 3), np.nan),
             "evaluation/00000002",
         ),
+        (
+            "own.npz",
+            "freihand",
+            lambda f: f.update(joint_m=f["joints_cam_m"]),
+            "unknown prediction field 'joint_m'",
+        ),
+        ("own.npz", "freihand", lambda f: f.update(flat_rgb=np.zeros(3)), "field 'flat_rgb' has shape"),
         ("pred.txt", "freihand", lambda f: None, "unknown ending '.txt'"),
         ("pred.json", "dexycb", lambda f: None, "unknown ending '.json'"),
         ("pred.json", "hoi4d", lambda f: None, "no submissions in the layout 'hoi4d'"),
@@ -242,3 +250,21 @@ def test_what_cannot_be_written_is_refused_and_leaves_the_old_file(
 def test_a_folder_that_does_not_exist_is_named(small, tmp_path):
     with pytest.raises(RequestError, match=r"cannot write .+absent"):
         write_submission(tmp_path / "absent" / "pred.json", "freihand", small.fields(), small)
+
+
+def test_archives_of_more_than_four_gigabytes_are_understood(small, tmp_path, monkeypatch):
+    """They have a larger table of contents, which a lower limit brings out."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    for name in ("own.npz", "pred.zip"):
+        write_submission(tmp_path / name, "freihand", small.fields(), small)
+        assert b"PK\x06\x07" in (tmp_path / name).read_bytes()
+        read = read_submission(tmp_path / name, "freihand", small, tmp_path / "s")
+        assert difference(read, small.fields()) == 0
+
+
+def test_a_disk_without_room_is_named_before_anything_is_written(small, tmp_path, monkeypatch):
+    write_submission(tmp_path / "own.npz", "freihand", small.fields(), small)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    with pytest.raises(RequestError, match="needs 1 MB of disk and 0 are free"):
+        read_submission(tmp_path / "own.npz", "freihand", small, tmp_path / "s")
