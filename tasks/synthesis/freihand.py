@@ -23,9 +23,9 @@ from tasks.layouts.freihand.writer import (
     json_fragments,
     make_folders,
     write_image,
-    write_marker,
     write_mask,
 )
+from tasks.layouts.marker import write_marker
 from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.bank import BakeTask, Bank
 from tasks.synthesis.compositing import evaluation_frame, training_versions

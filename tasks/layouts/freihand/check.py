@@ -18,26 +18,22 @@ from tasks.layouts.freihand.check_values import check_values
 from tasks.layouts.freihand.files import (
     FOREIGN_FILES,
     IMAGE_SIZE_PX,
-    MARKER,
     RECORD_SHAPES,
     SPLITS,
     VERSION_STRIDE,
     VERSIONS,
-    BadRecordError,
-    BrokenRecordsError,
     SplitName,
     annotation_path,
     image_id,
     image_ids_in,
     image_path,
-    iterate_records,
     mask_path,
-    record_array,
     sample_of,
     versions_of,
 )
 from tasks.layouts.images import defect
-from tasks.layouts.marker import check_marker
+from tasks.layouts.marker import MARKER, check_marker
+from tasks.layouts.records import BadRecordError, BrokenRecordsError, iterate_records, record_array
 from tasks.layouts.table import Table
 
 SMALLEST_MASK_SHARE = 0.005

@@ -9,12 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.layouts.marker import MARKER as MARKER
-from tasks.layouts.records import BadRecordError as BadRecordError
-from tasks.layouts.records import BrokenRecordsError as BrokenRecordsError
-from tasks.layouts.records import iterate_records as iterate_records
 from tasks.layouts.records import read_records
-from tasks.layouts.records import record_array as record_array
 
 SplitName = Literal["training", "evaluation"]
 SPLITS: tuple[SplitName, ...] = ("training", "evaluation")

@@ -11,7 +11,6 @@ from tasks.layouts.base import HandSamples, Layout, Problem
 from tasks.layouts.freihand.annotations import N_BETAS, N_POSE, split_mano
 from tasks.layouts.freihand.check import check_freihand
 from tasks.layouts.freihand.files import (
-    MARKER,
     RECORD_SHAPES,
     SPLITS,
     VERSION_STRIDE,
@@ -26,7 +25,7 @@ from tasks.layouts.freihand.files import (
     versions_of,
 )
 from tasks.layouts.images import decode
-from tasks.layouts.marker import is_synthetic
+from tasks.layouts.marker import MARKER, is_synthetic
 
 _SPLIT_OF: dict[str, SplitName] = {"train": "training", "test": "evaluation"}
 _KEYS: dict[SplitName, tuple[str, ...]] = {

@@ -18,7 +18,6 @@ from tasks.layouts.freihand.files import (
     image_path,
     mask_path,
 )
-from tasks.layouts.marker import write_marker as write_marker
 
 DECIMALS = 8
 """Of every number on disk: 10 nanometres, finer than float32 at arm's length."""

@@ -6,10 +6,10 @@ import numpy as np
 
 from tasks.hands.skeleton import BONES, Order, reorder
 from tasks.layouts.base import Problem
-from tasks.layouts.freihand.check_hand import CLEARLY_LEFT, right_evidence
 from tasks.layouts.interhand26m.capture_files import Fits, Joints
 from tasks.layouts.interhand26m.files import MM, SIDES, SplitName, annotation_name, two_hands, two_hands_flags
 from tasks.layouts.interhand26m.tables import Tables
+from tasks.layouts.matching_hand import CLEARLY_LEFT, right_evidence
 
 PALM_LENGTH_MM = (40.0, 200.0)
 """Wrist to middle base: 75 to 115 mm in adults, with room for children and giants."""

@@ -14,9 +14,9 @@ from tasks.layouts.freihand.writer import (
     json_fragments,
     make_folders,
     write_image,
-    write_marker,
     write_mask,
 )
+from tasks.layouts.marker import write_marker
 
 N_TRAINING, N_EVALUATION = 5, 3
 MARKER = {
