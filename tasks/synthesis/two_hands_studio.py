@@ -54,7 +54,7 @@ class Studio:
 def studio(seed: int, split: str, capture: int) -> Studio:
     """The studio of a capture; its cameras have the numbers that they have on disk."""
     rng = stream(seed, split, capture, "studio")
-    turn = Rotation.random(random_state=np.random.RandomState(rng.integers(2**31))).as_matrix()
+    turn = Rotation.from_quat(rng.normal(0, 1, 4)).as_matrix()  # any rotation is as likely
     shift = rng.normal(0, WORLD_SHIFT_M, 3)
     azimuths = np.linspace(-ARC_DEG / 2, ARC_DEG / 2, N_CAMERAS)
     cameras = [_camera(rng, capture, i, azimuth, turn, shift) for i, azimuth in enumerate(azimuths)]

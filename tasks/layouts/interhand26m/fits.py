@@ -29,11 +29,12 @@ def _hand(side: Side, mano_folder: str) -> HandModel:
 
 
 def world_verts_m(fits: Fits, rows: np.ndarray) -> np.ndarray:
-    """(k, 2, V, 3) float64 meshes of these fits in the world frame, NaN where a hand has none."""
+    """(k, 2, V, 3) float64 meshes of these fits in the world frame, NaN where a hand has none; row -1 has none."""
     n_verts = hand_in_use("right").n_verts
     verts_m = np.full((len(rows), 2, n_verts, 3), np.nan)
+    present = np.isfinite(fits_at(fits.trans_m, rows)).all(axis=2)
     for hand, side in enumerate(SIDES):
-        there = np.flatnonzero(fits.present[rows, hand])
+        there = np.flatnonzero(present[:, hand])
         for first in range(0, len(there), AT_ONCE):
             at = there[first : first + AT_ONCE]
             some = rows[at]
@@ -57,7 +58,7 @@ def camera_fits(fits: Fits, rows: np.ndarray, cameras: Cameras, camera: np.ndarr
     (k, 2, 3) give the same mesh. Images of one moment share one decoding.
     """
     moments, moment = np.unique(rows, return_inverse=True)
-    world = world_verts_m(_with_absent(fits), moments)[moment]
+    world = world_verts_m(fits, moments)[moment]
     camrot, campos_m = cameras.camrot[camera], cameras.campos_m[camera]
     pose, betas = fits_at(fits.pose_aa, rows), fits_at(fits.betas, rows)
     trans = fits_at(fits.trans_m, rows)
@@ -72,14 +73,10 @@ def camera_fits(fits: Fits, rows: np.ndarray, cameras: Cameras, camera: np.ndarr
 
 
 def fits_at(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows of a table of fits; NaN for row -1."""
-    return np.concatenate([table, np.full((1, *table.shape[1:]), np.nan)])[rows]
-
-
-def _with_absent(fits: Fits) -> Fits:
-    """The fits with a last row that has none, for row -1."""
-    every = np.append(np.arange(len(fits.trans_m)), -1)
-    return Fits(fits.row_of, *(fits_at(t, every) for t in (fits.pose_aa, fits.betas, fits.trans_m)))
+    """(k, ...) rows of a table of fits; NaN for row -1."""
+    found = np.full((len(rows), *table.shape[1:]), np.nan)
+    found[rows >= 0] = table[rows[rows >= 0]]
+    return found
 
 
 def joint_regressor21(side: Side, root: Path) -> np.ndarray:
