@@ -220,9 +220,7 @@ def _check_axes(evidence: _Evidence) -> None:
         close = np.median(turned) < AXES_FIT * np.median(aligned) + AXES_SLACK_M
         close &= _apart(turned_m, evidence.true_m) < apart_m + PLACE_SLACK_M
         if close and _explains(turned, given, AXES_MARGIN):
-            errors[", ".join(("-" if s < 0 else "") + "xyz"[a] for a, s in zip(axes, signs, strict=True))] = (
-                turned
-            )
+            errors[_axes_name(axes, signs)] = turned
     if errors:
         name = min(errors, key=lambda name: float(np.median(errors[name])))
         raise RequestError(
@@ -234,6 +232,10 @@ def _check_axes(evidence: _Evidence) -> None:
         raise RequestError(
             f"the hands lie behind the camera in {np.mean(behind < 0):.0%} of the frames; {AXES_HINT}."
         )
+
+
+def _axes_name(axes: tuple[int, ...], signs: tuple[int, ...]) -> str:
+    return ", ".join(("-" if sign < 0 else "") + "xyz"[axis] for axis, sign in zip(axes, signs, strict=True))
 
 
 def _check_order(evidence: _Evidence, layout: str) -> None:
@@ -259,8 +261,8 @@ def _check_order(evidence: _Evidence, layout: str) -> None:
 def _order_mistakes(expected: Order) -> dict[str, np.ndarray]:
     """Mistake -> the list that undoes it on joints in order B that were read as ``expected``."""
     mistakes: dict[str, np.ndarray] = {}
-    orders: tuple[tuple[Order, str], ...] = ((expected, ""), ("B", ", read as if it were B,"))
-    for read_as, remark in orders:
+    remarks: dict[Order, str] = {"B": ", read as if it were B,", expected: ""}
+    for read_as, remark in remarks.items():
         for order in (o for o in JOINTS if o != read_as):
             columns = reorder("B", read_as)[reorder(order, "B")]
             mistakes.setdefault(f"{ORDER_NAMES[order]}{remark}", columns)
