@@ -25,7 +25,8 @@ MISPROPORTION = 0.25
 0.05, with 3 mm of noise below 0.24; for joints in another order above 0.35."""
 CLEARLY_BETTER = 0.6
 _OTHER_ORDERS: tuple[Order, ...] = ("A", "B", "D")
-_MOST_OFF_OF = 8
+FEW_FITS = 8
+"""From so many on, most fits being off is told once: then it is the hand model that is another."""
 _AT_ONCE = 1024
 
 
@@ -97,7 +98,7 @@ def _check_fits(file: str, tables: Tables, sound: np.ndarray) -> Iterator[Proble
     error_m = np.where(far, np.nan, _fit_errors_m(tables, sound))
     off = np.argwhere(error_m > FIT_TOLERANCE_M)
     known = int(np.isfinite(error_m).sum())
-    if known >= _MOST_OFF_OF and 2 * len(off) > known:
+    if known >= FEW_FITS and 2 * len(off) > known:
         yield Problem(file, "", _model_text(len(off), known))
         return
     for row, hand in off:

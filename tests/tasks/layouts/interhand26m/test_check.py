@@ -12,7 +12,7 @@ from PIL import Image
 
 from tasks.errors import RequestError
 from tasks.hands.skeleton import Order, reorder
-from tasks.layouts.interhand26m import InterHand26M
+from tasks.layouts.interhand26m import InterHand26M, check_hands
 from tasks.layouts.interhand26m.check_hands import misproportion, misread
 from tests.tasks.layouts.interhand26m.conftest import edit, posed
 
@@ -340,6 +340,31 @@ def test_valid_joints_outside_the_image_or_behind_the_camera_are_told(dataset: P
         and p.endswith("that are valid but do not project into the image")
         for p in found
     )
+
+
+def test_a_valid_joint_without_annotation_is_told(dataset: Path) -> None:
+    edit(dataset, "joint_3d", lambda content: content["0"]["101"]["joint_valid"].__setitem__(7, [0]))
+    assert problems(dataset) == [
+        f"{DATA}[annotation {i}]: has joints that are valid here and not in joint_3d" for i in (2, 3)
+    ]
+
+
+def test_an_empty_list_of_records_is_told(dataset: Path) -> None:
+    edit(dataset, "data", lambda content: {"images": [], "annotations": []})
+    assert problems(dataset) == [f"{DATA}[{kind}]: holds no record" for kind in ("images", "annotations")]
+
+
+def test_fits_of_another_hand_model_are_told_once(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def push(content: dict) -> None:
+        fits = [fit for frames in content.values() for record in frames.values() for fit in record.values()]
+        for fit in filter(None, fits):
+            fit["trans"][2] += 0.03
+
+    edit(dataset, "MANO_NeuralAnnot", push)
+    assert len(problems(dataset)) == 6
+    monkeypatch.setattr(check_hands, "FEW_FITS", 6)
+    (found,) = problems(dataset)
+    assert found.startswith(f"{FITS}: 6 of 6 fits lie more than 15 mm from the joints")
 
 
 def test_empty_boxes_and_boxes_beside_the_image_are_told(dataset: Path) -> None:
