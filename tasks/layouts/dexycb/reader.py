@@ -120,7 +120,8 @@ class DexYcbSamples(HandSamples):
         """Pose and shape as the right hand's, from (n, 51)."""
         names = [image.sequence.hand for image in self._images]
         betas = {name: read_betas(self._root, name) for name in sorted(set(names))}
-        self.betas = np.stack([betas[name] for name in names]).astype(np.float32)
+        self._own_betas = np.stack([betas[name] for name in names])
+        self.betas = self._own_betas.astype(np.float32)
         self._trans_m = pose_m[:, 48:].astype(np.float64)
         self._own_pose_aa = pose_m[:, :48].astype(np.float64)
         for side in SIDES:
@@ -167,15 +168,18 @@ class DexYcbSamples(HandSamples):
         return self.verts(np.arange(len(self)))
 
     def verts(self, rows: np.ndarray) -> np.ndarray:
-        """(k, 778, 3) float32: these vertices, decoded with the model of the hand's side, left ones then mirrored."""
-        rows = np.asarray(rows)
-        verts = np.empty((len(rows), 778, 3), np.float32)
+        """(k, 778, 3): these vertices, decoded with the model of the hand's side, left ones then mirrored.
+
+        In a test split float64, so that scores do not depend on what is scored together; else float32.
+        """
+        rows, exact = np.asarray(rows), self._split == "test"
+        verts = np.empty((len(rows), 778, 3), np.float64 if exact else np.float32)
         for side in SIDES:
             at = np.flatnonzero(self._left[rows] == (side == "left"))
             if len(at):
-                pose, betas = self._own_pose_aa[rows[at]], self.betas[rows[at]]
-                own = pose_hands(hand_in_use(side, as_released=True), pose, betas, flat_hand_mean=True)[0]
-                own = own + self._trans_m[rows[at]][:, None]
+                hand = hand_in_use(side, as_released=True, exact=exact)
+                pose, betas = self._own_pose_aa[rows[at]], self._own_betas[rows[at]]
+                own = pose_hands(hand, pose, betas, flat_hand_mean=True)[0] + self._trans_m[rows[at]][:, None]
                 verts[at] = own * MIRROR_POINT if side == "left" else own
         return verts
 

@@ -133,6 +133,15 @@ def test_left_hands_are_given_as_right_hands_in_a_mirror(pristine: Path) -> None
     np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :1], shift.shape), atol=5e-6)
 
 
+def test_true_vertices_of_a_test_split_do_not_depend_on_what_is_asked_for_together(pristine: Path) -> None:
+    test = DexYcb(pristine).split("test")
+    every = test.verts_m
+    assert every.dtype == np.float64
+    for rows in ([4], [11, 0], [3, 9, 2]):
+        np.testing.assert_allclose(test.verts(np.array(rows)), every[rows], rtol=0, atol=1e-14)
+    assert DexYcb(pristine).split("train").verts(np.arange(2)).dtype == np.float32
+
+
 def test_right_hands_are_given_as_they_are(pristine: Path) -> None:
     test, hands = DexYcb(pristine).split("test"), hands_of(RIGHT, 4)
     rows = np.array([7, 6])
