@@ -1,11 +1,14 @@
 """InterHand2.6M's protocol against its official procedure, frame by frame in plain numpy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.statistics import summarise
 from tasks.protocols import HAS_BOTH_WRISTS, HAS_HAND_TYPE, IS_INTERACTING, IS_SCORED, IS_SINGLE, JOINT_ERRORS
+from tasks.registry import metrics_of
 from tasks.two_hands import TwoHandDataset
 
 SIDES = ("right", "left")
@@ -84,6 +87,33 @@ def test_means_are_the_official_scripts_to_nine_digits(scored, many, guess):
     assert set(found) == set(expected)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-9), name
+
+
+def test_the_numbers_of_a_report_are_the_official_ones(scored, many, guess):
+    dataset = TwoHandDataset(many, np.arange(len(many)), 64)
+    table = pd.DataFrame(
+        {"cluster": dataset.clusters, **scored("interhand26m", guess, of=dataset)}, index=dataset.ids
+    )
+    metrics = metrics_of("interhand26m")
+    for name, value in official_evaluation(many, guess).items():
+        summary = summarise([table], metrics[name])
+        assert summary.value == pytest.approx(value, rel=1e-9), name
+        assert summary.nan == 0
+        assert summary.n == table[metrics[name].where].sum()
+
+
+def test_a_missing_prediction_lowers_the_coverage_of_what_it_is_needed_for(scored, many, guess):
+    dataset = TwoHandDataset(many, np.arange(len(many)), 64)
+    fields = {name: values.copy() for name, values in guess.items()}
+    fields["joints_cam_m"][:2] = np.nan
+    table = pd.DataFrame(
+        {"cluster": dataset.clusters, **scored("interhand26m", fields, of=dataset)}, index=dataset.ids
+    )
+    metrics = metrics_of("interhand26m")
+    assert summarise([table], metrics["mpjpe_mm"]).nan == 2
+    assert summarise([table], metrics["mpjpe_single_mm"]).nan == 0
+    assert summarise([table], metrics["mrrpe_mm"]).nan == 2
+    assert summarise([table], metrics["handedness_accuracy"]).nan == 0
 
 
 def test_predictions_in_float32_agree_to_five_digits(scored, many, guess):
