@@ -24,7 +24,7 @@ from tasks.layouts.ho3d.annotations import (
     evaluation_truth,
     training_meta,
 )
-from tasks.layouts.ho3d.files import V2, V3, SplitName, Version, performance_of
+from tasks.layouts.ho3d.files import SEGMENTATIONS_V2, V2, V3, SplitName, Version, performance_of
 from tasks.layouts.ho3d.writer import (
     EvaluationFiles,
     make_sequence,
@@ -150,9 +150,10 @@ def make_ho3d_v2(
     """Write HO-3D v2 with ``size`` listed training frames and ``size // 4`` (at least 16) evaluation frames.
 
     Some training sequences end in a frame without annotation, which no list names. The evaluation truth is there, in
-    the form in which it was published. ``workers`` processes (all cores by default); ``progress`` is told the frames
-    done and in all. Nothing is left behind unless the whole set is. Raises RequestError for a size or seed out of
-    range, a folder that is not empty, a disk that cannot be written, or a process that was killed.
+    the form in which it was published, and so are the segmentations of the training frames. ``workers`` processes (all
+    cores by default); ``progress`` is told the frames done and in all. Nothing is left behind unless the whole set is.
+    Raises RequestError for a size or seed out of range, a folder that is not empty, a disk that cannot be written, or
+    a process that was killed.
     """
     _make(V2, out, size, seed, workers, progress)
 
@@ -160,7 +161,7 @@ def make_ho3d_v2(
 def make_ho3d_v3(
     out: Path, size: int, seed: int, workers: int | None = None, progress: Progress | None = None
 ) -> None:
-    """Write HO-3D v3, as ``make_ho3d_v2``: with segmentations, contacts and calibrations, and JPEG images."""
+    """Write HO-3D v3, as ``make_ho3d_v2``: with contacts and calibrations, and JPEG images."""
     _make(V3, out, size, seed, workers, progress)
 
 
@@ -206,6 +207,8 @@ def _prepare(root: Path, version: Version, takes: list[Take]) -> None:
     for take in takes:
         for sequence in take.sequences:
             make_sequence(root, version, sequence.split, sequence.name)
+            if version is V2 and sequence.split == "train":
+                (root / SEGMENTATIONS_V2 / "train" / sequence.name / "seg").mkdir(parents=True)
             listed[sequence.split] += [sequence.frame(i) for i in range(sequence.n_frames)]
         if version is V3 and len(take.cameras) > 1:
             to_common = [np.linalg.inv(take.cameras[0].to_stage) @ each.to_stage for each in take.cameras]
@@ -286,7 +289,7 @@ def _write_frame(take: Take, sequence: Sequence, instant: int, shot: Shot, frame
     root, split, name = take.root, sequence.split, sequence.frame(instant)
     write_image(root, take.version, split, name, shot.rgb)
     write_depth(root, split, name, shot.depth_m)
-    if split == "train" and take.version.has_masks:
+    if split == "train":
         write_segmentation(root, take.version, name, shot.parts == HAND, shot.parts == THING)
     if split == "evaluation":
         meta = evaluation_meta(frame)

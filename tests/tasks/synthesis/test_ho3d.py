@@ -14,7 +14,7 @@ from tasks.hands.hand import load_hand
 from tasks.hands.model_file import write_pickle
 from tasks.layouts.ho3d import Ho3dV2, Ho3dV3
 from tasks.layouts.ho3d.depth import decode_depth
-from tasks.layouts.ho3d.files import V2, performance_of
+from tasks.layouts.ho3d.files import V3, performance_of
 from tasks.layouts.ho3d.writer import make_sequence
 from tasks.synthesis import ho3d
 from tasks.synthesis.ho3d import (
@@ -132,8 +132,10 @@ def test_depth_is_the_hands_where_the_hand_shows(v3: Path) -> None:
         assert ((shown > z.min() - 0.002) & (shown < z.max() + 0.002)).mean() > 0.97
 
 
-def test_masks_are_the_visible_part_of_the_hand(v3: Path) -> None:
-    train, hand = Ho3dV3(v3).split("train"), load_hand("right")
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_masks_are_the_visible_part_of_the_hand(request: pytest.FixtureRequest, version: str) -> None:
+    root: Path = request.getfixturevalue(version)
+    train, hand = (Ho3dV2 if version == "v2" else Ho3dV3)(root).split("train"), load_hand("right")
     verts = torch.from_numpy(train.verts(np.arange(SIZE)))
     cameras = torch.from_numpy(train.intrinsics_px).float()
     silhouettes = rasterise(verts, hand.faces, cameras, 224).mask.numpy()
@@ -207,8 +209,8 @@ def test_the_number_of_processes_does_not_change_a_byte(v2: Path, tmp_path: Path
 
 
 def test_another_seed_shows_other_hands(v2: Path, tmp_path: Path) -> None:
-    make_sequence(tmp_path, V2, "train", "MC1")
-    film_take(Take(tmp_path, V2, SEED + 1, 0, "MC1", (Sequence("MC1", "train", 1, False),)))
+    make_sequence(tmp_path, V3, "train", "MC1")
+    film_take(Take(tmp_path, V3, SEED + 1, 0, "MC1", (Sequence("MC1", "train", 1, False),)))
     first, other = (meta(root, "train", "MC1/0000")["handPose"] for root in (v2, tmp_path))
     assert np.abs(first - other).max() > 0.1
 
