@@ -6,7 +6,7 @@ submission all hands stand in the original camera; in the fields, left hands of 
 the task shows them.
 
 ``archive`` opens zip files, ``named_arrays`` reads ``.npz``; ``json_points``, ``dexycb`` and ``interhand26m`` are the
-formats; ``fields`` and ``diagnosis`` say what a prediction is, and what it cannot be.
+formats; ``fields`` and ``diagnosis`` say what a prediction is, and what it cannot be by the ``evidence``.
 """
 
 import os

@@ -5,24 +5,31 @@ to the truth in nearly every frame; a poor model, a constant hand or zeros show 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from tasks.errors import RequestError, unknown_name
-from tasks.hands.skeleton import BONES, JOINTS, Order, reorder
-from tasks.submissions.fields import SHAPES, ScoredSet, blocks, left_hands, sample_rows, task_of
+from tasks.hands.skeleton import JOINTS, Order, reorder
+from tasks.submissions.evidence import (
+    MIN_FRAMES,
+    SMALL_M,
+    Evidence,
+    aligned_m,
+    apart_m,
+    bone_difference,
+    centred_m,
+    relief_m,
+    size_m,
+    spread,
+)
+from tasks.submissions.fields import SHAPES, ScoredSet, blocks, task_of
 
-MAX_FRAMES = 400
-"""Evidence is gathered on at most so many frames, spread over the test set; finiteness is tested on all."""
-MIN_FRAMES = 3
-"""Fewer frames are no evidence."""
 MOST_FRAMES = 0.9
 """The share of frames in which a mistake has to show."""
-SMALL_M = 1e-6
-"""A hand smaller than this has collapsed to a point: zeros, for example. It has no shape to judge."""
 
+ABSURD = 1e9
+"""No field holds a number as large as this."""
 UNITS = {1e3: "millimetres", 1e2: "centimetres", 1e-3: "metres where millimetres were expected"}
 UNIT_MARGIN = 3.0
 """How far the size of the hands may be from a unit's, as a factor."""
@@ -65,8 +72,8 @@ def diagnose(fields: Mapping[str, np.ndarray], layout: str, dataset: ScoredSet) 
     check_shapes(fields, task, len(dataset.ids))
     check_finite(fields, task, dataset)
     if task == "two_hands":
-        _check_sides(_Evidence.of_pairs(fields, dataset))
-    evidence = _Evidence.of(fields, dataset, task)
+        _check_sides(Evidence.of_pairs(fields, dataset))
+    evidence = Evidence.of(fields, dataset, task)
     if len(evidence.true_m) < MIN_FRAMES:
         return
     _check_units(evidence)
@@ -101,92 +108,35 @@ def check_finite(fields: Mapping[str, np.ndarray], task: str, dataset: ScoredSet
         whole_hands = task == "two_hands" and name != "handedness"
         row = first_not_finite(values, whole_hands)
         if row is not None:
-            what = "NaN or infinity in a part of a hand" if whole_hands else "NaN or infinity"
+            what = " in a part of a hand" if whole_hands else ""
             raise RequestError(
-                f"record {row} ('{dataset.ids[row]}') of '{name}' holds {what}: finite metres expected."
+                f"record {row} ('{dataset.ids[row]}') of '{name}' holds NaN, infinity or a number beyond {ABSURD:.0e}"
+                f"{what}: finite numbers expected."
             )
 
 
 def first_not_finite(values: np.ndarray, whole_hands: bool = False) -> int | None:
-    """The first row with a number that is not finite, if any; with ``whole_hands``, NaN of a whole hand is none."""
+    """The first row with a number that is not finite or absurd, if any; with ``whole_hands``, NaN of a hand is none."""
     for start, block in blocks(values):
-        wrong = ~np.isfinite(block)
+        wrong = ~(np.abs(block) < ABSURD)
         if whole_hands:
             inner = tuple(range(min(2, block.ndim - 1), block.ndim))
-            wrong &= np.isinf(block) | ~np.isnan(block).all(axis=inner, keepdims=True)
+            wrong &= ~np.isnan(block).all(axis=inner, keepdims=True)
         bad = wrong.reshape(len(block), -1).any(axis=1)
         if bad.any():
             return start + int(np.argmax(bad))
     return None
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """Hands of a sample of the frames, predicted and true (k, 21, 3), both finite; which of them are mirrored."""
-
-    predicted_m: np.ndarray
-    true_m: np.ndarray
-    is_left: np.ndarray
-    swapped_m: np.ndarray | None = None
-    """Of two hands, the prediction for the other one."""
-
-    @classmethod
-    def of(cls, fields: Mapping[str, np.ndarray], dataset: ScoredSet, task: str) -> "_Evidence":
-        frames = _spread(len(dataset.ids))
-        predicted_m = np.asarray(fields["joints_cam_m"][frames], np.float64).reshape(-1, 21, 3)
-        true_m = _truth(dataset, frames).reshape(-1, 21, 3)
-        hands = 2 if task == "two_hands" else 1
-        is_left = np.repeat(left_hands(dataset)[frames], hands)
-        return cls(predicted_m, true_m, is_left)._usable()
-
-    @classmethod
-    def of_pairs(cls, fields: Mapping[str, np.ndarray], dataset: ScoredSet) -> "_Evidence":
-        frames = _spread(len(dataset.ids))
-        predicted_m = np.asarray(fields["joints_cam_m"][frames], np.float64)
-        true_m = _truth(dataset, frames)
-        both = np.isfinite(true_m).all(axis=(1, 2, 3)) & np.isfinite(predicted_m).all(axis=(1, 2, 3))
-        swapped_m = predicted_m[both][:, ::-1].reshape(-1, 21, 3)
-        no_left = np.zeros(2 * int(both.sum()), bool)
-        return cls(predicted_m[both].reshape(-1, 21, 3), true_m[both].reshape(-1, 21, 3), no_left, swapped_m)
-
-    def _usable(self) -> "_Evidence":
-        finite = np.isfinite(self.predicted_m).all(axis=(1, 2)) & np.isfinite(self.true_m).all(axis=(1, 2))
-        return self._rows(finite & (_size(self.predicted_m) > SMALL_M))
-
-    def _rows(self, rows: np.ndarray) -> "_Evidence":
-        return _Evidence(self.predicted_m[rows], self.true_m[rows], self.is_left[rows])
-
-    def groups(self) -> Iterator[tuple["_Evidence", str]]:
-        """Right hands and left ones, where there are both; hands of one kind are nothing special."""
-        for rows, name in ((~self.is_left, "right"), (self.is_left, "left")):
-            if rows.sum() >= MIN_FRAMES:
-                yield self._rows(rows), name if self.is_left.any() else ""
-
-
-def _spread(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_FRAMES)).round().astype(np.int64))
-
-
-def _truth(dataset: ScoredSet, frames: np.ndarray) -> np.ndarray:
-    """True joints of these frames; of two hands, NaN where not valid."""
-    samples, rows = dataset.samples, sample_rows(dataset)[frames]
-    valid = getattr(samples, "joint_valid", None)
-    if valid is None:
-        return np.asarray(samples.joints_m[samples.annotation_of[rows]], np.float64)
-    joints_m = np.array(samples.joints_m[rows], np.float64)
-    joints_m[~np.asarray(valid[rows], bool)] = np.nan
-    return joints_m
-
-
-def _check_units(evidence: _Evidence) -> None:
-    ratio = float(np.median(_size(evidence.predicted_m) / _size(evidence.true_m)))
+def _check_units(evidence: Evidence) -> None:
+    ratio = float(np.median(size_m(evidence.predicted_m) / size_m(evidence.true_m)))
     for factor, unit in UNITS.items():
         if factor / UNIT_MARGIN < ratio < factor * UNIT_MARGIN:
             raise RequestError(
                 f"the predicted hands are {ratio:.3g} times as large as the true ones (median over frames): "
                 f"these look like {unit}; submit in the unit of the format."
             )
-    flatness = float(np.median(_relief(evidence.predicted_m) / _relief(evidence.true_m)))
+    flatness = float(np.median(relief_m(evidence.predicted_m) / relief_m(evidence.true_m)))
     if 1e-3 / UNIT_MARGIN < flatness < 1e-3 * UNIT_MARGIN:
         raise RequestError(
             f"the predicted hands are {flatness:.3g} times as deep as the true ones (median over frames) and as large "
@@ -194,10 +144,10 @@ def _check_units(evidence: _Evidence) -> None:
         )
 
 
-def _check_sides(pairs: _Evidence) -> None:
+def _check_sides(pairs: Evidence) -> None:
     if len(pairs.true_m) < 2 * MIN_FRAMES or pairs.swapped_m is None:
         return
-    given, swapped = (_centred(p, pairs.true_m) for p in (pairs.predicted_m, pairs.swapped_m))
+    given, swapped = (centred_m(p, pairs.true_m) for p in (pairs.predicted_m, pairs.swapped_m))
     if _explains(swapped, given, AXES_MARGIN):
         raise RequestError(
             f"left and right hands are exchanged: {_mm(given)} from the truth as they are, {_mm(swapped)} the other "
@@ -205,20 +155,20 @@ def _check_sides(pairs: _Evidence) -> None:
         )
 
 
-def _check_axes(evidence: _Evidence) -> None:
+def _check_axes(evidence: Evidence) -> None:
     """Likely exchanges and negations of axes: shape and place have to agree on them.
 
     The turned hand has to fit about as well as the best similarity would make it, and to lie no farther from the true
     one, so that a poor model whose hands happen to be turned by a right angle is not taken for one with other axes.
     """
-    given = _centred(evidence.predicted_m, evidence.true_m)
-    apart_m = _apart(evidence.predicted_m, evidence.true_m)
+    given = centred_m(evidence.predicted_m, evidence.true_m)
+    apart_by_m = apart_m(evidence.predicted_m, evidence.true_m)
     errors: dict[str, np.ndarray] = {}
     for axes, signs in AXES:
         turned_m = evidence.predicted_m[..., axes] * signs
-        turned, aligned = _centred(turned_m, evidence.true_m), _aligned(turned_m, evidence.true_m)
+        turned, aligned = centred_m(turned_m, evidence.true_m), aligned_m(turned_m, evidence.true_m)
         close = np.median(turned) < AXES_FIT * np.median(aligned) + AXES_SLACK_M
-        close &= _apart(turned_m, evidence.true_m) < apart_m + PLACE_SLACK_M
+        close &= apart_m(turned_m, evidence.true_m) < apart_by_m + PLACE_SLACK_M
         if close and _explains(turned, given, AXES_MARGIN):
             errors[_axes_name(axes, signs)] = turned
     if errors:
@@ -238,15 +188,15 @@ def _axes_name(axes: tuple[int, ...], signs: tuple[int, ...]) -> str:
     return ", ".join(("-" if sign < 0 else "") + "xyz"[axis] for axis, sign in zip(axes, signs, strict=True))
 
 
-def _check_order(evidence: _Evidence, layout: str) -> None:
+def _check_order(evidence: Evidence, layout: str) -> None:
     """Other orders have to fit both the poses and the lengths of the bones better."""
-    given = _aligned(evidence.predicted_m, evidence.true_m)
-    given_bones = _bone_difference(evidence.predicted_m, evidence.true_m)
+    given = aligned_m(evidence.predicted_m, evidence.true_m)
+    given_bones = bone_difference(evidence.predicted_m, evidence.true_m)
     expected = ORDER_OF.get(layout, "B")
     believed: dict[str, np.ndarray] = {}
     for name, columns in _order_mistakes(expected).items():
         undone_m = evidence.predicted_m[:, columns]
-        errors_m, bones = _aligned(undone_m, evidence.true_m), _bone_difference(undone_m, evidence.true_m)
+        errors_m, bones = aligned_m(undone_m, evidence.true_m), bone_difference(undone_m, evidence.true_m)
         if _explains(errors_m, given, ORDER_MARGIN) and bones < BONES_MARGIN * given_bones:
             believed[name] = errors_m
     if believed:
@@ -276,9 +226,9 @@ def _order_mistakes(expected: Order) -> dict[str, np.ndarray]:
     }
 
 
-def _check_mirror(evidence: _Evidence, group: str) -> None:
-    given = _aligned(evidence.predicted_m, evidence.true_m)
-    mirrored = _aligned(evidence.predicted_m * [-1, 1, 1], evidence.true_m)
+def _check_mirror(evidence: Evidence, group: str) -> None:
+    given = aligned_m(evidence.predicted_m, evidence.true_m)
+    mirrored = aligned_m(evidence.predicted_m * [-1, 1, 1], evidence.true_m)
     if _explains(mirrored, given, MIRROR_MARGIN):
         which = f"the {group} hands are" if group else "the hands are"
         hint = "; left hands belong into the original camera, not the mirrored one" if group == "left" else ""
@@ -288,7 +238,7 @@ def _check_mirror(evidence: _Evidence, group: str) -> None:
         )
 
 
-def _check_root(evidence: _Evidence) -> None:
+def _check_root(evidence: Evidence) -> None:
     """A joint that stands in the camera's centre in every frame."""
     at_origin = np.abs(evidence.predicted_m).max(axis=(0, 2)) < SMALL_M
     if at_origin.any() and np.linalg.norm(evidence.true_m, axis=2).min() > 0.05:
@@ -302,18 +252,18 @@ def _check_mesh(fields: Mapping[str, np.ndarray], task: str) -> None:
     """Vertices that lie elsewhere than the joints of the same hand; zeros in their place are no mesh."""
     if "verts_cam_m" not in fields:
         return
-    frames = _spread(len(fields["verts_cam_m"]))
+    frames = spread(len(fields["verts_cam_m"]))
     hands = 2 if task == "two_hands" else 1
     joints_m, verts_m = (
         np.asarray(fields[name][frames], np.float64).reshape(len(frames) * hands, -1, 3)
         for name in ("joints_cam_m", "verts_cam_m")
     )
     there = np.isfinite(joints_m).all(axis=(1, 2)) & np.isfinite(verts_m).all(axis=(1, 2))
-    there &= _size(verts_m) > SMALL_M
-    apart_m = np.linalg.norm(verts_m[there].mean(axis=1) - joints_m[there].mean(axis=1), axis=1)
-    if there.sum() >= MIN_FRAMES and np.mean(apart_m > MOST_APART_M) > MOST_FRAMES:
+    there &= size_m(verts_m) > SMALL_M
+    apart_by_m = np.linalg.norm(verts_m[there].mean(axis=1) - joints_m[there].mean(axis=1), axis=1)
+    if there.sum() >= MIN_FRAMES and np.mean(apart_by_m > MOST_APART_M) > MOST_FRAMES:
         raise RequestError(
-            f"the vertices lie {np.median(apart_m):.2f} m from the joints of the same hand (median over frames): "
+            f"the vertices lie {np.median(apart_by_m):.2f} m from the joints of the same hand (median over frames): "
             "expected both in the same unit, the same axes and the camera frame."
         )
 
@@ -321,48 +271,6 @@ def _check_mesh(fields: Mapping[str, np.ndarray], task: str) -> None:
 def _explains(undone: np.ndarray, given: np.ndarray, margin: float) -> bool:
     """Whether undoing the mistake helps nearly everywhere, and much."""
     return bool(np.mean(undone < given) >= MOST_FRAMES and np.median(undone) <= margin * np.median(given))
-
-
-def _size(points_m: np.ndarray) -> np.ndarray:
-    """(k,) root mean square distance from the centroid."""
-    return np.sqrt(((points_m - points_m.mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1))
-
-
-def _relief(points_m: np.ndarray) -> np.ndarray:
-    """(k,) standard deviation of depth."""
-    return points_m[..., 2].std(axis=1)
-
-
-def _centred(predicted_m: np.ndarray, true_m: np.ndarray) -> np.ndarray:
-    """(k,) mean joint distance, both centroids at the origin."""
-    difference = predicted_m - true_m
-    difference = difference - difference.mean(axis=1, keepdims=True)
-    return np.linalg.norm(difference, axis=2).mean(axis=1)
-
-
-def _apart(predicted_m: np.ndarray, true_m: np.ndarray) -> float:
-    """Median distance of the centroids."""
-    return float(np.median(np.linalg.norm(predicted_m.mean(axis=1) - true_m.mean(axis=1), axis=1)))
-
-
-def _aligned(predicted_m: np.ndarray, true_m: np.ndarray) -> np.ndarray:
-    """(k,) mean joint distance after the similarity without reflection that fits best (P2)."""
-    source, target = (p - p.mean(axis=1, keepdims=True) for p in (predicted_m, true_m))
-    u, s, vt = np.linalg.svd(np.swapaxes(source, 1, 2) @ target)
-    s[:, 2] *= np.sign(np.linalg.det(u @ vt))
-    u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
-    scale = s.sum(axis=1) / (source**2).sum(axis=(1, 2))
-    return np.linalg.norm(source @ (u @ vt) * scale[:, None, None] - target, axis=2).mean(axis=1)
-
-
-def _bone_difference(predicted_m: np.ndarray, true_m: np.ndarray) -> float:
-    """How far the median bone lengths are apart, each hand's bones being 1 together."""
-    lengths = []
-    for points_m in (predicted_m, true_m):
-        ends = points_m[:, np.array(BONES)]
-        median = np.median(np.linalg.norm(ends[:, :, 1] - ends[:, :, 0], axis=2), axis=0)
-        lengths.append(median / median.sum())
-    return float(np.abs(lengths[0] - lengths[1]).sum())
 
 
 def _mm(errors_m: np.ndarray) -> str:

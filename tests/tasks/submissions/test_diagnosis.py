@@ -129,9 +129,10 @@ def test_a_frame_that_is_not_finite_is_named(dataset):
     fields["verts_cam_m"][[7, 40], 3, 1] = np.nan
     with pytest.raises(RequestError, match=r"record 7 \('evaluation/00000007'\) of 'verts_cam_m' holds NaN"):
         diagnose(fields, "freihand", dataset)
-    fields["joints_cam_m"][55, 20, 2] = np.inf
-    with pytest.raises(RequestError, match=r"record 55 .* of 'joints_cam_m'"):
-        diagnose(fields, "freihand", dataset)
+    for value in (np.inf, -1e200):
+        fields["joints_cam_m"][55, 20, 2] = value
+        with pytest.raises(RequestError, match=r"record 55 .* of 'joints_cam_m'"):
+            diagnose(fields, "freihand", dataset)
 
 
 def test_shapes_are_checked(dataset):
