@@ -10,6 +10,7 @@ from scipy import sparse
 from tasks.geometry.cameras import crop_intrinsics, scale_intrinsics
 
 CROP_SIZE_PX = 224
+LARGEST_PX = 10_000
 MARGIN = 1.5
 """Side of a crop over the longer side of the box: the box goes through joints, which lie inside the hand."""
 
@@ -24,6 +25,13 @@ def square_crops(boxes_px: np.ndarray) -> np.ndarray:
     side = MARGIN * (boxes_px[:, 2:] - boxes_px[:, :2]).max(axis=1)
     corner = (boxes_px[:, :2] + boxes_px[:, 2:]) / 2 - side[:, None] / 2
     return np.concatenate([corner, side[:, None]], axis=1)
+
+
+def first_unusable(crops_px: np.ndarray) -> int | None:
+    """The first of the crops (n, 3) that no image has: without extent, endless, or not finite."""
+    side = crops_px[:, 2]
+    bad = ~(np.isfinite(crops_px).all(axis=1) & (side > 1) & (side < LARGEST_PX))
+    return int(np.argmax(bad)) if bad.any() else None
 
 
 def intrinsics_of_crops(intrinsics_px: np.ndarray, crops_px: np.ndarray) -> np.ndarray:

@@ -14,7 +14,14 @@ import numpy as np
 from tasks.errors import RequestError, unknown_name
 from tasks.hands.skeleton import MIRROR_POINT, Side, mirror_pose
 from tasks.layouts.base import HandSamples, Layout, Problem
-from tasks.layouts.crops import crop_image, crop_mask, intrinsics_of_crops, joint_boxes, square_crops
+from tasks.layouts.crops import (
+    crop_image,
+    crop_mask,
+    first_unusable,
+    intrinsics_of_crops,
+    joint_boxes,
+    square_crops,
+)
 from tasks.layouts.decoding import hand_in_use, pose_hands
 from tasks.layouts.dexycb.annotations import hand_angles
 from tasks.layouts.dexycb.check import check_dexycb
@@ -152,12 +159,10 @@ class DexYcbSamples(HandSamples):
         intrinsics_px[self._left, 0, 2] = width - intrinsics_px[self._left, 0, 2]
         joints_px[self._left, :, 0] = width - joints_px[self._left, :, 0]
         self.crops_px = square_crops(joint_boxes(joints_px))
-        side = self.crops_px[:, 2]
-        bad = ~(np.isfinite(self.crops_px).all(axis=1) & (side > 1) & (side < 1e4))
-        if bad.any():
-            image = self._images[int(np.argmax(bad))]
+        bad = first_unusable(self.crops_px)
+        if bad is not None:
             raise RequestError(
-                f"{_label_path(self._root, image)}: its hand has no usable place in the image; "
+                f"{_label_path(self._root, self._images[bad])}: its hand has no usable place in the image; "
                 "'palmares data check dexycb' lists every problem."
             )
         self.intrinsics_px = intrinsics_of_crops(intrinsics_px, self.crops_px)

@@ -8,7 +8,14 @@ import numpy as np
 
 from tasks.errors import RequestError, unknown_name
 from tasks.layouts.base import HandSamples, Layout, Problem
-from tasks.layouts.crops import crop_image, crop_mask, intrinsics_of_crops, joint_boxes, square_crops
+from tasks.layouts.crops import (
+    crop_image,
+    crop_mask,
+    first_unusable,
+    intrinsics_of_crops,
+    joint_boxes,
+    square_crops,
+)
 from tasks.layouts.decoding import hand_in_use, pose_hands
 from tasks.layouts.ho3d.annotations import AXES, joints_from_official, opencv_pose
 from tasks.layouts.ho3d.check import check_ho3d
@@ -106,13 +113,10 @@ class _Ho3dSamples(HandSamples):
     def _crop(self, boxes_px: np.ndarray) -> None:
         """Choose the crops around these boxes (n, 4), and what follows from them."""
         self.crops_px = square_crops(boxes_px)
-        bad = ~(
-            np.isfinite(self.crops_px).all(axis=1) & (self.crops_px[:, 2] > 1) & (self.crops_px[:, 2] < 1e4)
-        )
-        if bad.any():
-            frame = self.ids[int(np.argmax(bad))]
+        bad = first_unusable(self.crops_px)
+        if bad is not None:
             raise RequestError(
-                f"{meta_path(self._root, self._split, frame)}: its hand has no usable place in the image; "
+                f"{meta_path(self._root, self._split, self.ids[bad])}: its hand has no usable place in the image; "
                 f"'palmares data check {self._version.layout}' lists every problem."
             )
         self.intrinsics_px = intrinsics_of_crops(self._meta["camMat"], self.crops_px)
@@ -137,9 +141,8 @@ class Ho3dTraining(_Ho3dSamples):
             self._crop(joint_boxes(homogeneous[..., :2] / homogeneous[..., 2:]))
         self.joints_m = joints_m.astype(np.float32)
         self.betas = self._meta["handBeta"].astype(np.float32)
-        self.pose_aa = opencv_pose(self._meta["handPose"], hand_in_use("right").data.hands_mean).astype(
-            np.float32
-        )
+        mean = hand_in_use("right").data.hands_mean
+        self.pose_aa = opencv_pose(self._meta["handPose"], mean).astype(np.float32)
 
     @property
     def verts_m(self) -> np.ndarray:  # type: ignore[override]

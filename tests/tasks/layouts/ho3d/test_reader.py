@@ -203,6 +203,14 @@ def test_counts_that_differ_are_refused(dataset: Path) -> None:
         Ho3dV3(dataset).split("test")
 
 
+def test_a_hand_without_a_place_in_the_image_is_named(dataset: Path) -> None:
+    meta = meta_of(dataset, "train", "SS2/0002")
+    meta["handJoints3D"][4, 2] = 0
+    (dataset / "train/SS2/meta/0002.pkl").write_bytes(pickle.dumps(meta, protocol=2))
+    with pytest.raises(RequestError, match=r"SS2/meta/0002.pkl: its hand has no usable place in the image"):
+        Ho3dV3(dataset).split("train")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
