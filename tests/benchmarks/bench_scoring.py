@@ -2,10 +2,11 @@
 
 ``python -m tests.benchmarks.bench_scoring [--frames 3960] [--plain-frames 3960] [--hands 4] [--rounds 3]``
 
-FreiHAND's evaluation: joints and vertices, raw and after P1, mean error, AUC, F at 5 and 15 mm. The plain one goes frame
-by frame as ``eval.py`` does: SciPy's Procrustes, a list of errors per point, a mean per point and threshold, neighbour
-trees per F-score (HO-3D: all distances). Where it takes only the first ``--plain-frames``, its time is scaled up, and the
-table says so. Tables show medians over rounds of wall and CPU seconds, and by how much the process's peak grew.
+FreiHAND's evaluation: joints and vertices, raw and after P1, mean error, AUC, F at 5 and 15 mm. The plain one goes
+frame by frame as ``eval.py`` does: SciPy's Procrustes, a list of errors per point, a mean per point and threshold,
+neighbour trees per F-score (HO-3D: all distances). Where it takes only the first ``--plain-frames``, its time is
+scaled up, and the table says so. Tables show medians over rounds of wall and CPU seconds, and by how much the process's
+peak memory grew. Run it on a machine that does nothing else: both use caches and cores that others take away.
 """
 
 from __future__ import annotations
