@@ -242,23 +242,23 @@ def _skins(hand: HandModel, seed: int, dataset: str, subject: int) -> Skins:
 
 
 def film(
-    stage: Stage, cast: Cast, instant: int, camera: Camera, behind: Scenery, with_hand: bool = True
+    stage: Stage, played: Cast, instant: int, camera: Camera, behind: Scenery, with_hand: bool = True
 ) -> Shot:
     """What a camera sees at an instant; ``with_hand=False`` leaves the object alone in the picture."""
-    if cast.left:
+    if played.left:
         own = Scenery(behind.rgb[:, ::-1], behind.depth_m[:, ::-1])
-        return _film(stage, cast, instant, camera.mirrored(), own, with_hand).mirrored()
-    return _film(stage, cast, instant, camera, behind, with_hand)
+        return _film(stage, played, instant, camera.mirrored(), own, with_hand).mirrored()
+    return _film(stage, played, instant, camera, behind, with_hand)
 
 
-def _film(stage: Stage, cast: Cast, instant: int, camera: Camera, behind: Scenery, with_hand: bool) -> Shot:
-    act, turn = cast.performance, camera.rotation
+def _film(stage: Stage, played: Cast, instant: int, camera: Camera, behind: Scenery, with_hand: bool) -> Shot:
+    act, turn = played.performance, camera.rotation
     verts_m = camera.points(act.verts_m[instant])
-    rgb, depth_m, parts = _picture(stage, cast, camera, verts_m, behind, with_hand)
+    rgb, depth_m, parts = _picture(stage, played, camera, verts_m, behind, with_hand)
     wrist = camera.points(act.wrist_m[instant])
     return Shot(
         rgb, depth_m, parts, camera, act.betas,
-        pose_aa=np.concatenate([_axis_angle(turn @ act.rotation[instant]), act.hand_pose[instant]]),
+        pose_aa=np.concatenate([Rotation.from_matrix(turn @ act.rotation[instant]).as_rotvec(), act.hand_pose[instant]]),
         trans_m=wrist - act.rest_wrist_m,
         rest_wrist_m=act.rest_wrist_m,
         joints_mano16_m=camera.points(act.joints_m[instant]),
@@ -269,7 +269,7 @@ def _film(stage: Stage, cast: Cast, instant: int, camera: Camera, behind: Scener
 
 
 def _picture(
-    stage: Stage, cast: Cast, camera: Camera, verts_m: np.ndarray, behind: Scenery, with_hand: bool
+    stage: Stage, played: Cast, camera: Camera, verts_m: np.ndarray, behind: Scenery, with_hand: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Image, depth and parts of the whole frame."""
     drawn = verts_m.copy()
@@ -282,13 +282,13 @@ def _picture(
         intrinsics = camera.intrinsics_px - np.array([[0, 0, columns.start], [0, 0, rows.start], [0, 0, 0]])
         verts, lens = torch.from_numpy(drawn[None]).float(), torch.from_numpy(intrinsics[None]).float()
         light = replace(
-            cast.light, direction=cast.light.direction @ torch.from_numpy(camera.rotation.T).float()
+            played.light, direction=played.light.direction @ torch.from_numpy(camera.rotation.T).float()
         )
-        picture = stage.shade(verts, lens, cast.materials, light, cast.skin, size)
-        before = over(
+        picture = stage.shade(verts, lens, played.materials, light, played.skin, size)
+        window = over(
             255 * picture.rgb[0], picture.alpha[0][..., None], rgb[rows, columns].astype(np.float32)
         )
-        rgb[rows, columns] = before + 0.5
+        rgb[rows, columns] = window + 0.5
         _label(stage, verts, lens, depth_m[rows, columns], parts[rows, columns])
     return rgb, depth_m, parts
 
@@ -317,10 +317,6 @@ def _window(camera: Camera, verts_m: np.ndarray) -> tuple[slice, slice]:
     low = np.clip(np.floor(pixels.min(axis=0)) - _MARGIN_PX, 0, (width, height)).astype(int)
     high = np.clip(np.ceil(pixels.max(axis=0)) + _MARGIN_PX, 0, (width, height)).astype(int)
     return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
-
-
-def _axis_angle(rotation: np.ndarray) -> np.ndarray:
-    return Rotation.from_matrix(rotation).as_rotvec()
 
 
 @lru_cache(maxsize=1)
