@@ -8,10 +8,13 @@ flags, what a method was allowed to see beside the image, are ranked against eac
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from reports.bulk import row_differences, row_ranks, row_summaries
@@ -31,6 +34,7 @@ from tasks.base import Metric, TaskSpec
 from tasks.registry import metrics_of
 
 NAN = float("nan")
+_SUMMARY_OF = itemgetter(*Summary._fields)
 SHOWN_ROWS = 100
 """Rows of a board that tables for people show; the CSV files hold all."""
 
@@ -112,8 +116,8 @@ class Row:
         """What the record of a single seed says, which is what its samples give."""
         if len(self.records) > 1 or not self.records[0].summarised:
             return None
-        entry = self.records[0].metrics[name]
-        return Summary._make(NAN if entry[key] is None else entry[key] for key in Summary._fields)
+        found = _SUMMARY_OF(self.records[0].metrics[name])
+        return Summary._make([NAN if value is None else value for value in found] if None in found else found)
 
     @cached_property
     def _values(self) -> dict[str, list[float]]:
@@ -225,11 +229,18 @@ class Board:
         key = (row, other, name)
         if key not in self._differences:
             if other is self.reference_for(row):
-                fellows = [each for each, its in self._reference_of.items() if its is other]
-                self._pair_all(fellows, other, self.present)
+                self._pair_with_references()
             else:
                 self._pair_all([row], other, (name,))
         return self._differences[key]
+
+    def _pair_with_references(self) -> None:
+        """Work out every row's differences to its reference."""
+        fellows: dict[Row, list[Row]] = defaultdict(list)
+        for row, other in self._reference_of.items():
+            fellows[other].append(row)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda other: self._pair_all(fellows[other], other, self.present), fellows))
 
     def _pair_all(self, rows: Sequence[Row], other: Row, names: Sequence[str]) -> None:
         """Work out the differences of many rows to one, those of rows on other samples one by one."""
@@ -260,6 +271,17 @@ class Board:
         return found
 
     @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The headline metrics in which any row differs from its reference."""
+        made = {name for _, name in self.corrected}
+        return tuple(name for name in self.headline if name in made)
+
+    @cached_property
+    def family(self) -> int:
+        """How many differences the headline's family has."""
+        return sum(name in self.headline for _, name in self.corrected)
+
+    @cached_property
     def ranks(self) -> dict[Row, Rank]:
         """Every row's place in the ranking metric among those that saw the same, on the samples they share."""
         found: dict[Row, Rank] = {}
@@ -279,10 +301,14 @@ class Board:
         key = (name, flags)
         if key not in self._best:
             found = [(row, row.summary(name)) for row in self.rows if row.flags == flags]
-            most = max((summary.n for _, summary in found if summary), default=0)
-            rows = [row for row, summary in found if summary and summary.n == most]
+            whole = max((summary.n for _, summary in found if summary), default=0)
+            rows = {row: summary.value for row, summary in found if summary and summary.n == whole}
+            extreme = (max if self.metrics[name].direction == "higher" else min)(rows.values(), default=NAN)
+            first = [row for row, value in rows.items() if value == extreme] or list(rows)
             enough = sum(summary is not None for _, summary in found) > 1
-            self._best[key] = min(rows, key=lambda row: sort_key(row, self.metrics[name])) if enough else None
+            self._best[key] = (
+                min(first, key=lambda row: sort_key(row, self.metrics[name])) if enough else None
+            )
         return self._best[key]
 
     def tied_with_best(self, row: Row, name: str) -> bool:
@@ -340,7 +366,8 @@ def rank_rows(rows: Sequence[Row], name: str) -> dict[Row, Rank]:
     A row that is defined on less than half as many samples as another is not ranked: the shared ones would be too few.
     """
     defined = {row: summary.n for row in rows if (summary := row.summary(name))}
-    ranked = [row for row, n in defined.items() if n and 2 * n >= max(defined.values())]
+    most = max(defined.values(), default=0)
+    ranked = [row for row, n in defined.items() if n and 2 * n >= most]
     if not ranked:
         return {}
     found = row_ranks([row.records for row in ranked], ranked[0].metrics[name])

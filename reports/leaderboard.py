@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from reports.boards import SHOWN_ROWS, Board, Row
@@ -75,14 +76,11 @@ def difference_table(board: Board) -> Table | None:
 
     None when there is nothing to compare.
     """
-    pairs = [(row, other) for row in board.rows if (other := board.reference_for(row))]
-    names = [
-        n for n in board.headline if any(n in row.present and n in other.present for row, other in pairs)
-    ]
+    names = board.compared
     if not names:
         return None
-    family = sum(n in row.present and n in other.present for n in names for row, other in pairs)
-    pairs = pairs[:SHOWN_ROWS]
+    every = ((row, board.reference_for(row)) for row in board.rows)
+    pairs = list(islice(((row, other) for row, other in every if other), SHOWN_ROWS))
     references = _in_order(other.label for _, other in pairs)
     several = len(references) > 1
     columns = [
@@ -97,7 +95,11 @@ def difference_table(board: Board) -> Table | None:
         rows.append((*first, *(difference_cell(board, row, other, name) for name in names)))
     title = f"{board.task.name}: row minus {' or '.join(references)}, {board.data_label}"
     return Table(
-        "differences", title, tuple(columns), tuple(rows), (*shown_note(board), DIFFERENCES.format(family))
+        "differences",
+        title,
+        tuple(columns),
+        tuple(rows),
+        (*shown_note(board), DIFFERENCES.format(board.family)),
     )
 
 

@@ -13,14 +13,15 @@ from reports.statistics import verdict
 _WHERE = ("task", "layout", "split", "synthetic", "data_fingerprint", "protocol", "method", "setting", "kind")
 _METRIC = ("metric", "unit", "direction")
 METRICS_HEADING = (
-    *_WHERE, *_METRIC, "value", "value_low", "value_high", "value_n", "value_seeds_sd", "median", "p95", "nan",
-    "coverage", "clusters", "rank", "rank_low", "rank_high", "rank_n", "seeds", "cells",
+    *_WHERE, *_METRIC, "value", "value_low", "value_high", "value_n", "value_seeds_sd", "median", "p95",
+    "coverage", "nan", "clusters", "rank", "rank_low", "rank_high", "rank_n", "seeds", "cells",
 )  # fmt: skip
 DIFFERENCES_HEADING = (
     *_WHERE, "reference", *_METRIC, "difference", "difference_low", "difference_high", "difference_n", "clusters",
     "p", "p_holm", "family", "verdict",
 )  # fmt: skip
 
+NAN = float("nan")
 _NO_RANK = ("", "", "", "")
 
 
@@ -34,9 +35,10 @@ def differences_csv(boards: Sequence[Board]) -> str:
     return csv_text(DIFFERENCES_HEADING, (line for board in boards for line in _difference_lines(board)))
 
 
-def exact(value: float | None) -> str:
-    """Ten significant digits, as far as a sum over samples is the same on every machine; nothing for NaN."""
-    return "" if value is None or value != value else f"{value:.10g}"
+def exact(*values: float) -> list[str]:
+    """Ten significant digits each, as far as sums over samples are the same on every machine; nothing for NaN."""
+    texts = (",".join(["%.10g"] * len(values)) % values).split(",")
+    return ["" if text == "nan" else text for text in texts] if "nan" in texts else texts
 
 
 def where(board: Board, row: Row) -> tuple[str, ...]:
@@ -57,11 +59,12 @@ def _metric_lines(board: Board) -> Iterator[tuple[Any, ...]]:
                 continue
             metric = board.metrics[name]
             rank = board.ranks.get(row) if name == board.ranking_metric else None
-            sd = exact(row.spread(name).sd) if len(row.seeds) > 1 else ""
-            value, low, high, n, nan, clusters, median, p95 = summary
+            sd = row.spread(name).sd if len(row.seeds) > 1 else NAN
+            value, low, high, n, nan, clusters, *middles = summary
+            bounds, after = exact(value, low, high), exact(sd, *middles, summary.coverage)
             yield (
-                *first, name, metric.unit, metric.direction, exact(value), exact(low), exact(high), n, sd,
-                exact(median), exact(p95), nan, exact(summary.coverage), clusters, *(rank or _NO_RANK), *ends,
+                *first, name, metric.unit, metric.direction, *bounds, n, *after, nan, clusters,
+                *(rank or _NO_RANK), *ends,
             )  # fmt: skip
 
 
@@ -80,8 +83,8 @@ def _difference_lines(board: Board) -> Iterator[tuple[Any, ...]]:
             value, low, high, n, clusters, p = found
             family = "headline" if name in board.task.headline else "further"
             yield (
-                *first, name, metric.unit, metric.direction, exact(value), exact(low), exact(high), n, clusters,
-                exact(p), exact(corrected), family, words,
+                *first, name, metric.unit, metric.direction, *exact(value, low, high), n, clusters,
+                *exact(p, corrected), family, words,
             )  # fmt: skip
 
 

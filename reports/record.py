@@ -171,7 +171,7 @@ def read_record(path: Path) -> Record:
     path = Path(path)
     file = path / HEADER_FILE
     try:
-        header = json.loads(file.read_text(encoding="utf-8"))
+        header = json.loads(file.read_bytes())
     except FileNotFoundError:
         raise RequestError(
             f"{path} is no record: it has no {HEADER_FILE}; remove the folder or copy it again."
@@ -188,11 +188,8 @@ def scan_records(root: Path) -> tuple[list[Record], list[Skipped]]:
     """Every record under a folder, sorted by cell, and every folder that cannot be read, with the reason."""
     records, skipped = [], []
     root = Path(root)
-    folders = (
-        sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-        if root.is_dir()
-        else []
-    )
+    names = sorted(name for name in os.listdir(root) if not name.startswith(".")) if root.is_dir() else []
+    folders = [root / name for name in names if os.path.isdir(f"{root}/{name}")]
     for folder in folders:
         try:
             records.append(read_record(folder))

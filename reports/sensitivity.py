@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from reports.boards import SHOWN_ROWS, Board, Row
@@ -53,6 +54,7 @@ class Sensitivity:
     note: str
 
 
+@lru_cache(maxsize=64)
 def ladder(board: Board) -> Sensitivity | None:
     """The board's rows by the metrics of the task's ladder; None when the records have less than two of them."""
     names = [name for name in board.task.ladder if name in board.present]
@@ -110,7 +112,7 @@ def _lines(found: Sensitivity) -> Iterator[tuple[object, ...]]:
         for place in filter(None, places):
             metric, summary = place.board.metrics[place.metric], place.row.summary(place.metric)
             assert summary is not None
-            numbers = (exact(summary.value), exact(summary.low), exact(summary.high), summary.n)
+            numbers = (*exact(summary.value, summary.low, summary.high), summary.n)
             rank = "" if place.rank is None else place.rank
             texts = (metric.name, metric.title, metric.unit)
             yield (

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -184,7 +185,7 @@ def verdict(
 
     With ``corrected_p`` a difference must also hold after the correction for the other comparisons of its family.
     """
-    if not np.isfinite([difference.low, difference.high]).all():
+    if not (isfinite(difference.low) and isfinite(difference.high)):
         return "not decidable: too few clusters"
     if difference.low <= 0 <= difference.high:
         return "no clear difference"
@@ -331,15 +332,20 @@ class _Parts(NamedTuple):
         counts = self.mask.sum(axis=-1, keepdims=True)
         return self._statistic(self.values.sum(axis=-1, keepdims=True), counts)[:, 0]
 
+    def _of_clusters(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums and counts of the clusters that are kept."""
+        sums, counts = self.samples.sums(self.values), self.counts()
+        return (sums, counts) if kept.all() else (sums[..., kept], counts[..., kept])
+
     def left_out(self, kept: np.ndarray) -> np.ndarray:
         """(R, C) the statistic without each of the clusters in turn."""
-        sums, counts = self.samples.sums(self.values)[..., kept], self.counts()[..., kept]
+        sums, counts = self._of_clusters(kept)
         rest = sums.sum(axis=-1, keepdims=True) - sums
         return self._statistic(rest, counts.sum(axis=-1, keepdims=True) - counts)
 
     def resampled(self, kept: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(R, B) the statistic of resamples: ``weights`` (B, C) says how often each cluster was drawn."""
-        sums, counts = self.samples.sums(self.values)[..., kept], self.counts()[..., kept]
+        sums, counts = self._of_clusters(kept)
         return self._statistic(_times(sums, weights), _times(counts, weights))
 
     def _statistic(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
