@@ -240,9 +240,10 @@ INTAGHAND = Protocol(
     version=1,
     tasks=("two_hands",),
     text=(
-        "IntagHand's protocol on interacting frames with both fits, but for black images: joints regressed from predicted and from true "
-        "vertices, each hand relative to its own middle base and scaled to the true length of middle base to wrist; "
-        "the mean of left and right. Unscaled errors and MRRPE beside it, which the protocol leaves out."
+        "IntagHand's protocol on interacting frames with both fits, but for black images: joints regressed from "
+        "predicted and from true vertices, each hand relative to its own middle base and scaled to the true length of "
+        "middle base to wrist; the mean of left and right. Unscaled errors and MRRPE beside it, which the protocol "
+        "leaves out."
     ),
     root_joint="middle_mcp",
     alignment="none",
@@ -256,11 +257,11 @@ IM2HANDS = Protocol(
     version=1,
     tasks=("two_hands",),
     text=(
-        "Im2Hands' protocol on the frames of IntagHand's: each hand sealed at the wrist, its wrist put on the true one, "
-        "measured in the true hand's canonical frame; IoU at 100,000 uniform points of a 44 cm box, apart from it at "
-        "near-surface points (sigma 4 mm), two-sided mean unsquared Chamfer distance of 100,000 surface points; the mean "
-        "of left and right. Fixed sampling seeds. Penetration in the camera frame. A missing mesh is undefined and "
-        "counted."
+        "Im2Hands' protocol on the frames of IntagHand's: each hand sealed at the wrist, its wrist put on the true "
+        "one, measured in the true hand's canonical frame; IoU at 100,000 uniform points of a 44 cm box, apart from it "
+        "at near-surface points (sigma 4 mm), two-sided mean unsquared Chamfer distance of 100,000 surface points; the "
+        "mean of left and right. Fixed sampling seeds. Penetration in the camera frame. A missing mesh is undefined "
+        "and counted."
     ),
     root_joint="wrist",
     alignment="none",
