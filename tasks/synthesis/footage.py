@@ -256,9 +256,10 @@ def _film(stage: Stage, played: Cast, instant: int, camera: Camera, behind: Scen
     verts_m = camera.points(act.verts_m[instant])
     rgb, depth_m, parts = _picture(stage, played, camera, verts_m, behind, with_hand)
     wrist = camera.points(act.wrist_m[instant])
+    turned = Rotation.from_matrix(turn @ act.rotation[instant]).as_rotvec()
     return Shot(
         rgb, depth_m, parts, camera, act.betas,
-        pose_aa=np.concatenate([Rotation.from_matrix(turn @ act.rotation[instant]).as_rotvec(), act.hand_pose[instant]]),
+        pose_aa=np.concatenate([turned, act.hand_pose[instant]]),
         trans_m=wrist - act.rest_wrist_m,
         rest_wrist_m=act.rest_wrist_m,
         joints_mano16_m=camera.points(act.joints_m[instant]),

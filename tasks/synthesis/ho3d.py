@@ -207,10 +207,10 @@ def _prepare(root: Path, version: Version, takes: list[Take]) -> None:
     for take in takes:
         for sequence in take.sequences:
             make_sequence(root, version, sequence.split, sequence.name)
-            if version is V2 and sequence.split == "train":
+            if version == V2 and sequence.split == "train":
                 (root / SEGMENTATIONS_V2 / "train" / sequence.name / "seg").mkdir(parents=True)
             listed[sequence.split] += [sequence.frame(i) for i in range(sequence.n_frames)]
-        if version is V3 and len(take.cameras) > 1:
+        if version == V3 and len(take.cameras) > 1:
             to_common = [np.linalg.inv(take.cameras[0].to_stage) @ each.to_stage for each in take.cameras]
             intrinsics_px = [camera.intrinsics_px for camera in take.cameras]
             write_calibration(root, take.performance, intrinsics_px, to_common)
@@ -295,7 +295,7 @@ def _write_frame(take: Take, sequence: Sequence, instant: int, shot: Shot, frame
         meta = evaluation_meta(frame)
     else:
         meta = training_meta(frame)
-        if take.version is V3:
+        if take.version == V3:
             meta |= _contact(take, shot, frame)
     write_meta(root, split, name, meta if instant < sequence.n_frames else _unlabelled(meta))
 
