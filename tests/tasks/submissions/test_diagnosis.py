@@ -195,3 +195,20 @@ def test_mistakes_with_two_hands_are_refused(name, make_two_hands):
     change, pattern = TWO_HANDS[name]
     with pytest.raises(RequestError, match=pattern):
         diagnose({"joints_cam_m": change(dataset.samples.joints_m)}, "interhand26m", dataset)
+
+
+def test_one_wrong_hand_before_one_view_hardly_ever_passes_for_other_axes(make_single):
+    """The hardest case: all frames show one pose, and the model gives another, turned at random."""
+    dataset = make_single(12, seed=8)
+    hands_m = make_single(60, seed=9, turn=1.5).samples.joints_m
+    rng = np.random.default_rng(0)
+    one_m = dataset.samples.joints_m[0]
+    dataset.samples.joints_m = one_m + rng.normal(0, 0.002, dataset.samples.joints_m.shape)
+    refused = 0
+    for hand_m, turn in zip(hands_m, Rotation.random(60, random_state=1).as_matrix(), strict=True):
+        turned_m = (hand_m - hand_m[0]) @ turn.T + one_m[0] + rng.normal(0, 0.002, (12, 21, 3))
+        try:
+            diagnose({"joints_cam_m": turned_m}, "freihand", dataset)
+        except RequestError:
+            refused += 1
+    assert refused <= 3
