@@ -334,7 +334,8 @@ def test_valid_joints_outside_the_image_or_behind_the_camera_are_told(dataset: P
 
     edit(dataset, "camera", turn)
     found = problems(dataset)
-    assert f"{DATA}[annotation 5]: has valid joints behind its camera" in found
+    behind = [problem for problem in found if problem.endswith("behind its camera")]
+    assert behind == [f"{DATA}[annotation {i}]: has valid joints behind its camera" for i in (5, 7)]
     assert any(
         p.startswith(f"{DATA}[annotation 2]: has ")
         and p.endswith("that are valid but do not project into the image")
