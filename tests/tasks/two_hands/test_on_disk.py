@@ -6,7 +6,7 @@ import torch
 
 from tasks.layouts.registry import load_synthesiser, open_layout
 from tasks.protocols import HAS_BOTH_WRISTS, IS_SCORED, JOINT_ERRORS
-from tasks.registry import PROTOCOLS
+from tasks.registry import PROTOCOLS, metrics_of
 
 FIT_ROUNDING_MM = 1e-3
 """A hand model in float32 rounds by the size of its batch."""
@@ -53,3 +53,14 @@ def test_pictures_show_the_truth_on_the_hands(task, test_set, truth):
     assert 0.05 < covered.mean() < 0.7
     inside, outside = image[covered].mean(0), image[~covered].mean(0)
     assert np.abs(inside - outside).max() > 10
+
+
+@pytest.mark.parametrize("protocol", ["intaghand", "im2hands", "house_two_hands", "interhand26m"])
+def test_a_portion_without_any_pair_has_all_columns(task, test_set, truth, protocol):
+    """Single-hand frames come first, so whole portions of a split hold no pair."""
+    single = np.flatnonzero(~test_set.truth(torch.arange(len(test_set))).interacting.numpy())[:2]
+    scores = task.score(PROTOCOLS[protocol], {n: v[single] for n, v in truth.items()}, test_set, single)
+    for name in PROTOCOLS[protocol].metrics:
+        needs = metrics_of(protocol)[name].needs
+        assert name in scores.not_applicable or set(needs) <= set(scores.columns)
+    assert np.isnan(scores.columns["mrrpe_mm"]).all()
