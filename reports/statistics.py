@@ -13,7 +13,9 @@ adding, no batch and no BLAS changes a digit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isfinite
@@ -480,13 +482,19 @@ def _resampled_places(
 ) -> tuple[np.ndarray, np.ndarray]:
     n_rows = sum(len(part.values) for part in parts)
     least, greatest = np.empty((2, RESAMPLES, n_rows), dtype=np.int32)
+
+    def place(first: int, some: np.ndarray) -> None:
+        here = slice(first, first + len(some))
+        drawn = np.concatenate([part.resampled(kept, some) for part in parts])
+        least[here], greatest[here] = _places(sign * drawn)
+
     first = 0
-    for weights in _weights(int(kept.sum())):
-        for some in np.array_split(weights, -(-len(weights) * n_rows // CHUNK_ELEMENTS)):
-            drawn = np.concatenate([part.resampled(kept, some) for part in parts])
-            here = slice(first, first + len(some))
-            least[here], greatest[here] = _places(sign * drawn)
-            first += len(some)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for weights in _weights(int(kept.sum())):
+            pieces = np.array_split(weights, -(-len(weights) * n_rows // CHUNK_ELEMENTS))
+            firsts = first + np.cumsum([0, *map(len, pieces)])
+            list(pool.map(place, firsts[:-1], pieces))
+            first = firsts[-1]
     tail = int(RESAMPLES * ALPHA / 2)
     return np.sort(least, axis=0)[tail], np.sort(greatest, axis=0)[-1 - tail]
 

@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 
 from reports.statistics import (
     Difference,
+    Samples,
+    block_of,
+    holm,
     paired_difference,
     point_value,
+    ranks,
     spread_over_seeds,
     summarise,
     verdict,
@@ -249,3 +253,158 @@ def test_spread_over_seeds_is_the_sample_standard_deviation():
 )
 def test_verdict_says_who_is_better_only_when_the_interval_excludes_zero(low, high, direction, words):
     assert verdict(Difference((low + high) / 2, low, high, 9, 9), direction, "a", "b") == words
+
+
+JOINTS = Metric("joints_mm", "mm", "lower", "", "", "", columns=("j0", "j1", "j2"), per_column=True)
+SINGLE = Metric("error_mm", "mm", "lower", "", "", "", where="is_single")
+
+
+def joint_frame(rng, n=40, holes=0.3):
+    values = rng.gamma(3, 2, (n, 3)) + np.array([0, 5, 10])
+    values[rng.random(values.shape) < holes] = np.nan
+    table = frame(values[:, 0], np.arange(n) % 13, "j0")
+    return table.assign(j1=values[:, 1], j2=values[:, 2])
+
+
+def test_each_column_keeps_what_it_has_and_weighs_the_same():
+    table = joint_frame(np.random.default_rng(20))
+    columns = table[["j0", "j1", "j2"]].to_numpy()
+    ours = summarise([table], JOINTS)
+    assert ours.value == pytest.approx(np.mean([c[~np.isnan(c)].mean() for c in columns.T]), rel=1e-12)
+    empty = np.isnan(columns).all(axis=1)
+    assert (ours.n, ours.nan) == ((~empty).sum(), empty.sum())
+    per_sample = [row[~np.isnan(row)].mean() for row in columns if not np.isnan(row).all()]
+    assert (ours.median, ours.p95) == pytest.approx(np.percentile(per_sample, [50, 95]), rel=1e-12)
+
+
+def test_columns_are_resampled_together():
+    rng = np.random.default_rng(21)
+    table = joint_frame(rng)
+    groups = [g[["j0", "j1", "j2"]].to_numpy() for _, g in table.groupby("cluster")]
+    drawn = [
+        np.nanmean(np.concatenate([groups[c] for c in rng.integers(0, 13, 13)]), axis=0).mean()
+        for _ in range(4000)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    ours = summarise([table], JOINTS)
+    assert abs(ours.low - low) < 0.07 * (high - low)
+    assert abs(ours.high - high) < 0.07 * (high - low)
+
+
+def test_a_column_without_any_value_leaves_the_metric_undefined():
+    table = joint_frame(np.random.default_rng(22)).assign(j1=np.nan)
+    assert np.isnan(summarise([table], JOINTS).value)
+
+
+def test_paired_columns_are_compared_where_both_rows_have_them():
+    rng = np.random.default_rng(23)
+    a, b = joint_frame(rng), joint_frame(rng)
+    x, y = (table[["j0", "j1", "j2"]].to_numpy() for table in (a, b))
+    both = ~np.isnan(x) & ~np.isnan(y)
+    expected = np.mean([(u[m] - v[m]).mean() for u, v, m in zip(x.T, y.T, both.T, strict=True)])
+    found = paired_difference([a], [b], JOINTS)
+    assert found.value == pytest.approx(expected, rel=1e-12)
+    assert found.n == both.any(axis=1).sum()
+
+
+def test_samples_that_a_metric_does_not_name_are_neither_counted_nor_holes():
+    table = frame([1, 2, np.nan, 4, 99, np.nan], range(6)).assign(is_single=[1, 1, 1, 1, 0, 0])
+    ours = summarise([table], SINGLE)
+    assert (ours.value, ours.n, ours.nan, ours.clusters) == (pytest.approx(7 / 3), 3, 1, 3)
+    assert summarise([table.iloc[:4]], SINGLE) == ours
+    found = paired_difference([table], [table.assign(error_mm=0.0)], SINGLE)
+    assert found.n == 3
+
+
+@settings(max_examples=30)
+@given(values=numbers, n_clusters=st.integers(2, 15), seed=st.integers(0, 1000))
+def test_names_of_clusters_do_not_matter(values, n_clusters, seed):
+    clusters = np.arange(len(values)) % n_clusters
+    names = np.random.default_rng(seed).permutation(n_clusters)
+    a, b = (summarise([frame(values, of)], ERROR) for of in (clusters, names[clusters]))
+    assert np.array_equal(a, b, equal_nan=True)
+
+
+@pytest.mark.parametrize("n_clusters", [2, 6, 40])
+def test_interval_and_p_of_equal_clusters_are_the_paired_t_test_of_their_means(n_clusters):
+    rng = np.random.default_rng(24)
+    a, b = rng.normal(5, 2, (2, n_clusters, 7))
+    clusters = np.repeat(np.arange(n_clusters), 7)
+    found = paired_difference([frame(a.ravel(), clusters)], [frame(b.ravel(), clusters)], ERROR)
+    test = scipy.stats.ttest_rel(a.mean(axis=1), b.mean(axis=1))
+    interval = test.confidence_interval(0.95)
+    expected = ((a - b).mean(), interval.low, interval.high, test.pvalue)
+    assert (found.value, found.low, found.high, found.p) == pytest.approx(expected, rel=1e-9)
+    assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+
+
+def test_a_row_against_itself_differs_by_nothing():
+    table = frame(np.random.default_rng(25).gamma(3, 2, 30), range(30))
+    assert paired_difference([table], [table], ERROR) == (0.0, 0.0, 0.0, 30, 30, 1.0)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+    first, second, third = holm([0.02, float("nan"), 0.04])
+    assert (first, third) == pytest.approx((0.04, 0.04))
+    assert np.isnan(second)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p_values):
+    corrected = holm(p_values)
+    rejected, alive = set(), True
+    for step, number in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        alive = alive and p_values[number] * (len(p_values) - step) < 0.05
+        rejected |= {number} if alive else set()
+    assert {i for i, p in enumerate(corrected) if p < 0.05} == rejected
+
+
+@pytest.mark.parametrize("n_clusters", [5, 40])
+def test_under_the_null_a_family_is_wrong_about_one_time_in_twenty(n_clusters):
+    rng = np.random.default_rng(26)
+    wrong, covered = 0, 0
+    for _ in range(150):
+        size = 4 * n_clusters
+        clusters = np.arange(size) % n_clusters
+        shared = rng.normal(0, 1, n_clusters)[clusters]
+        reference = frame(shared + rng.normal(0, 0.5, size), clusters)
+        others = [frame(shared + rng.gamma(4, 0.25, size) - 1, clusters) for _ in range(4)]
+        found = [paired_difference([other], [reference], ERROR) for other in others]
+        wrong += min(holm([difference.p for difference in found])) < 0.05
+        covered += sum(difference.low <= 0 <= difference.high for difference in found)
+    assert wrong / 150 < 0.1
+    assert 0.92 < covered / 600 < 0.985
+
+
+def rank_block(rows, clusters):
+    n = len(rows[0])
+    samples = Samples.of([f"s{i:04d}" for i in range(n)], [str(c) for c in clusters])
+    return block_of([[{"error_mm": np.asarray(row, float)}] for row in rows], samples, ERROR)
+
+
+def test_rank_intervals_agree_with_brute_force():
+    rng = np.random.default_rng(27)
+    rows, clusters = rng.gamma(3, 1, (4, 60)) + np.array([[0], [0.1], [0.2], [3]]), np.arange(60) % 20
+    found = ranks([rank_block(rows, clusters)])
+    drawn = []
+    for _ in range(3000):
+        chosen = np.concatenate([np.flatnonzero(clusters == c) for c in rng.integers(0, 20, 20)])
+        drawn.append(scipy.stats.rankdata(rows[:, chosen].mean(axis=1), method="min"))
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0, method="nearest")
+    assert [rank.value for rank in found] == list(scipy.stats.rankdata(rows.mean(axis=1), method="min"))
+    assert [(rank.low, rank.high) for rank in found] == list(zip(low, high, strict=True))
+
+
+@pytest.mark.parametrize("n_clusters", [4, 20])
+def test_equal_rows_share_their_ranks_and_a_clear_winner_has_one(n_clusters):
+    base = np.random.default_rng(28).gamma(9, 1, 40)
+    found = ranks([rank_block([base, base, base - 5 + 0.01 * np.arange(40) % 3], np.arange(40) % n_clusters)])
+    assert [(rank.low, rank.high) for rank in found] == [(2, 3), (2, 3), (1, 1)]
+
+
+def test_one_cluster_says_nothing_of_ranks():
+    found = ranks([rank_block([[1.0, 2.0], [3.0, 4.0]], [0, 0])])
+    assert [(rank.value, rank.low, rank.high) for rank in found] == [(1, 1, 2), (2, 1, 2)]
