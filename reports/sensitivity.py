@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 
@@ -71,7 +71,7 @@ def ladder(board: Board) -> Sensitivity | None:
         )
         for row in board.rows
     )
-    columns = tuple(metric_column(board.metrics[name]) for name in names)
+    columns = tuple(_rung(metric_column(board.metrics[name])) for name in names)
     title = f"{board.task.name}: one error under every alignment, {board.data_label}"
     return Sensitivity("ladder", title, columns, rows, LADDER)
 
@@ -156,6 +156,11 @@ def _rescored(boards: Sequence[Board]) -> Sensitivity | None:
 def _origin(row: Row) -> tuple[str, ...]:
     """The cells whose predictions were scored."""
     return tuple(sorted(str(record.header.get("rescored_from") or record.cell) for record in row.records))
+
+
+def _rung(column: Column) -> Column:
+    """The heading without what all of them share: ``MPJPE (rigid)`` is ``rigid``."""
+    return replace(column, title=column.title.partition("(")[2].removesuffix(")") or column.title)
 
 
 def _protocol_column(board: Board) -> Column:
