@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reports.tracking import LiveMirror
 
 Header = dict[str, Any]
-RECORDED_PACKAGES = ("torch", "ray", "mlflow", "smplx", "numpy", "palmares")
+RECORDED_PACKAGES = ("torch", "ray", "mlflow", "smplx", "numpy", "numba", "palmares")
 
 
 def run_cells(

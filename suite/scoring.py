@@ -1,6 +1,7 @@
 """Scoring predictions that are already there: a submitted file's, or a record's under another protocol."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from tasks.base import Protocol
+    from tasks.single_hand.scoring import Scores
 
 SHARD_SAMPLES = 256
 RENDERED_SAMPLES = 6
@@ -25,19 +27,25 @@ def score_all(
 ) -> tuple["pd.DataFrame", dict[str, str]]:
     """The per-sample table of a whole test set and the metrics that do not apply.
 
-    Shard by shard, so that memory beside the table does not grow with the number of samples.
+    Shard by shard, one on each core, so that memory beside the table does not grow with the number of samples.
     """
+    from tasks.threads import cores, one_thread
+
     count = len(dataset)
-    parts, not_applicable = [], {}
-    for first in range(0, count, SHARD_SAMPLES):
+    firsts = range(0, count, SHARD_SAMPLES)
+
+    def score(first: int) -> "Scores":
         rows = np.arange(first, min(first + SHARD_SAMPLES, count))
         shard = {name: values[rows[0] : rows[-1] + 1] for name, values in predictions.items()}
-        scores = task.score(protocol, shard, dataset, rows)
-        parts.append(scores.columns)
-        not_applicable = scores.not_applicable
-        progress(int(rows[-1]) + 1, count)
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return per_sample_table(dataset, columns), not_applicable
+        return task.score(protocol, shard, dataset, rows)
+
+    parts = []
+    with one_thread(), ThreadPoolExecutor(cores()) as pool:
+        for first, scores in zip(firsts, pool.map(score, firsts), strict=True):
+            parts.append(scores)
+            progress(min(first + SHARD_SAMPLES, count), count)
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    return per_sample_table(dataset, columns), parts[-1].not_applicable
 
 
 def per_sample_table(dataset: Any, columns: Mapping[str, np.ndarray]) -> "pd.DataFrame":

@@ -72,6 +72,10 @@ class Protocol:
     """Whether vertices are aligned by the joints' transform instead of one of their own."""
     auc_from_zero: bool = True
     """Whether the PCK curve includes the threshold 0, which no rounded number reaches."""
+    aligns_in_mm: bool = False
+    """Whether the official script aligns millimetres: the 1e-8 in its norms then weighs a thousand times less."""
+    scores_other_meshes: bool = False
+    """Whether vertices that are not MANO's have aligned F-scores, after the official scripts' own, wrong transform."""
     own_forms: tuple[Metric, ...] = ()
     """Metrics that this protocol computes or aggregates in a form of its own, under their usual names."""
 

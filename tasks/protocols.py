@@ -48,13 +48,15 @@ FREIHAND = Protocol(
     text=(
         "FreiHAND's official protocol, every test frame: PA errors, AUC (0 to 50 mm) and F-scores after the similarity "
         "that fits each frame best (reflections allowed; joints and vertices each by themselves), abs. ones without "
-        "any alignment. Beside it: MPJPE and MPVPE relative to the wrist, and texture at the image's own size on the "
-        "silhouette of the true mesh, as the test split has no masks."
+        "any alignment. Vertices that are not MANO's have F-scores alone, aligned as the script does it: wrongly. "
+        "Beside it: MPJPE and MPVPE relative to the wrist, and texture at the image's own size on the silhouette of "
+        "the true mesh, as the test split has no masks."
     ),
     root_joint="wrist",
     alignment="P1",
     metrics=(*POINTS, *FREIHAND_CURVES, *UNCERTAINTY, *TEXTURE, *SINGLE_HAND_LADDER),
     source="lmb-freiburg/freihand: eval.py",
+    scores_other_meshes=True,
 )
 
 _HO3D_TEXT = (
@@ -77,6 +79,7 @@ def _ho3d(name: str, version: str, frames: str) -> Protocol:
             *POINTS, "st_mpjpe_mm", *FREIHAND_CURVES, "st_auc_joints", *UNCERTAINTY, *TEXTURE, *SINGLE_HAND_LADDER
         ),
         source="shreyashampali/ho3d: eval.py",
+        scores_other_meshes=True,
     )  # fmt: skip
 
 
@@ -99,6 +102,7 @@ DEXYCB = Protocol(
         *UNCERTAINTY, *TEXTURE, *SINGLE_HAND_LADDER,
     ),
     source="NVlabs/dex-ycb-toolkit: dex_ycb_toolkit/hpe_eval.py",
+    aligns_in_mm=True,
 )  # fmt: skip
 
 _P2 = "after the similarity without reflection that fits the joints best"
@@ -330,6 +334,14 @@ DIFFHOI_HAND = Protocol(
     ),
     source="JudyYe/diffhoi: tools/hand_eval.py, tools/harvest.py",
     scale_bone=(0, 4),
+    own_forms=tuple(
+        replace(
+            METRICS[name],
+            definition=METRICS[name].definition.replace("wrist to middle base", "wrist to thumb tip"),
+            source="JudyYe/diffhoi: tools/hand_eval.py, as released",
+        )
+        for name in ("st_mpjpe_mm", "st_auc_joints")
+    ),
 )  # fmt: skip
 
 PROTOCOLS: dict[str, Protocol] = {

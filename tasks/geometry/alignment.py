@@ -76,6 +76,22 @@ def similarity(prediction: Tensor, target: Tensor) -> Similarity:
     return Similarity(rotation, torch.where(defined, scale, torch.nan), t2, t1)
 
 
+def follow_as_released(points: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
+    """``points`` (..., M, 3) moved as FreiHAND's and HO-3D's scripts move a mesh that is not MANO's: wrongly.
+
+    They take P1's rotation and scale from the joints, but forget to divide by the prediction's norm, and turn the
+    points about their own mean (``align_w_scale`` with ``return_trafo``, ``align_by_trafo``). For agreement with
+    published scores only: what is near the truth comes out far from it.
+    """
+    usable, x, y = _usable_pair(target, prediction)
+    t1, t2 = x.mean(-2, keepdim=True), y.mean(-2, keepdim=True)
+    s1, s2 = _frobenius(x - t1) + _NORM_EPS, _frobenius(y - t2) + _NORM_EPS
+    u, w, vt = torch.linalg.svd(((x - t1) / s1).mT @ ((y - t2) / s2))
+    own = points.mean(-2, keepdim=True)
+    moved = ((points - own) @ (u @ vt).mT) * w.sum(-1)[..., None, None] * s1 + (t1 - t2) + own
+    return _or_nan(moved, usable)
+
+
 def align_similarity(prediction: Tensor, target: Tensor) -> Tensor:
     """P2: the prediction moved by its ``similarity``."""
     return similarity(prediction, target)(prediction)
@@ -91,14 +107,16 @@ def align_bone(prediction: Tensor, target: Tensor, root: int = 0, end: int = 9) 
     """P3: scale so that the bone from ``root`` to ``end`` has the target's length, then put the root on the target's.
 
     The defaults are wrist and middle MCP in order B, HO-3D's pair (4 in its own order A); IntagHand's root is 9 and
-    its end 0. A predicted bone of length zero is not scaled, as in HO-3D's script; a target bone of length zero leaves
+    its end 0. Step by step as HO-3D's ``eval.py`` (``align_sc_tr``), so that rounding is the same: with a predicted
+    bone of length zero the division is left out and the multiplication is not. A target bone of length zero leaves
     the scale undefined: NaN.
     """
     usable, x, y = _usable_pair(target, prediction)
     wanted = torch.linalg.vector_norm(x[..., end, :] - x[..., root, :], dim=-1)
     length = torch.linalg.vector_norm(y[..., end, :] - y[..., root, :], dim=-1)
-    scale = torch.where(length > 0, wanted / length, torch.ones_like(length))
-    moved = (y - y[..., root, None, :]) * scale[..., None, None] + x[..., root, None, :]
+    unit = y / torch.where(length > 0, length, torch.ones_like(length))[..., None, None]
+    scaled = unit * wanted[..., None, None]
+    moved = scaled - scaled[..., root, None, :] + x[..., root, None, :]
     return _or_nan(moved, usable & (wanted > 0))
 
 

@@ -5,13 +5,14 @@ Everything here is float64 numpy. A mesh without area gives a cloud of NaN, and 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import trimesh
 from scipy.spatial import cKDTree
+
+from tasks.threads import cores
 
 
 class Cloud(NamedTuple):
@@ -53,11 +54,6 @@ def nearest(source: np.ndarray, target: np.ndarray) -> Neighbours:
         return Neighbours(np.full(len(source), np.nan), np.full(len(source), -1))
     tree = cKDTree(target, balanced_tree=False)
     return Neighbours(*tree.query(source, workers=cores()))
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seal(verts: np.ndarray, faces: np.ndarray, loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

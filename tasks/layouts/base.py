@@ -80,7 +80,7 @@ class TwoHandSamples(ABC):
     intrinsics_px: np.ndarray
     """(n, 3, 3) float64, of the whole image."""
     joints_m: np.ndarray
-    """(n, 2, 21, 3) float32."""
+    """(n, 2, 21, 3) float32; float64 in a test split."""
     joint_valid: np.ndarray
     """(n, 2, 21) bool: annotated, inside the image, and the hand's wrist is valid."""
     hand_type: np.ndarray
@@ -117,7 +117,10 @@ class Layout(ABC):
 
     @abstractmethod
     def split(self, name: str) -> Any:
-        """``HandSamples`` or ``TwoHandSamples`` of ``train`` or ``test``. Raises RequestError for a missing or damaged file."""
+        """``HandSamples`` or ``TwoHandSamples`` of ``train`` or ``test``.
+
+        Raises RequestError for a missing or damaged file.
+        """
 
     @abstractmethod
     def check(self) -> Iterator[Problem]:

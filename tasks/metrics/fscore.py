@@ -4,19 +4,14 @@ All compare with a strict ``<``. They differ in the points, the denominators and
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import torch
 
-from tasks.geometry.surface import cores
 from tasks.metrics.chamfer import Gaps
 from tasks.metrics.proximity import within
 
 DIFFHOI_EPS = 1e-6
 HOLD_EPS = 1e-7
-_SAMPLES = 32
-"""At a time and thread: bounds the memory."""
 
 
 def f_scores(predicted_m: np.ndarray, true_m: np.ndarray, thresholds_m: Sequence[float]) -> np.ndarray:
@@ -24,7 +19,7 @@ def f_scores(predicted_m: np.ndarray, true_m: np.ndarray, thresholds_m: Sequence
 
     Strict ``<``, each cloud's own size as denominator, 0 where nothing is near (lmb-freiburg/freihand: eval.py,
     calculate_fscore). NaN for a sample with a coordinate that is not finite. Exact in float64, however close a distance
-    is to a threshold; on all cores.
+    is to a threshold. One thread, which lets others run.
     """
     predicted_m, true_m = (np.asarray(cloud, np.float64) for cloud in (predicted_m, true_m))
     scores = np.full((len(true_m), len(thresholds_m)), np.nan)
@@ -32,15 +27,8 @@ def f_scores(predicted_m: np.ndarray, true_m: np.ndarray, thresholds_m: Sequence
     if not len(usable) or 0 in (predicted_m.shape[1], true_m.shape[1]):
         return scores
 
-    def fill(rows: np.ndarray) -> None:
-        predicted, true = (torch.from_numpy(cloud[rows]) for cloud in (predicted_m, true_m))
-        precision, recall = (
-            near.double().mean(dim=1).numpy() for near in within(predicted, true, thresholds_m)
-        )
-        scores[rows] = harmonic_mean(precision, recall)
-
-    with ThreadPoolExecutor(max(1, cores() // torch.get_num_threads())) as pool:
-        list(pool.map(fill, np.array_split(usable, -(-len(usable) // _SAMPLES))))
+    near = within(predicted_m[usable], true_m[usable], thresholds_m)
+    scores[usable] = harmonic_mean(*(way.mean(axis=1) for way in near))
     return scores
 
 

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from tasks.base import Protocol
-from tasks.geometry.alignment import align_bone, align_procrustes, align_rigid, align_similarity, similarity
+from tasks.geometry.alignment import (
+    align_bone,
+    align_procrustes,
+    align_rigid,
+    align_similarity,
+    follow_as_released,
+    similarity,
+)
 from tasks.metrics import points
 from tasks.metrics.fscore import f_scores
 
@@ -20,6 +27,7 @@ MESH_METRICS = frozenset(
     {"mpvpe_mm", "pa_mpvpe_mm", "abs_mpvpe_mm", "auc_verts", "rel_auc_verts", "abs_auc_verts"}
     | {f"{prefix}f{mm}" for prefix in ("", "rel_", "abs_") for mm in F_THRESHOLDS_MM}
 )
+ALIGNED_F = frozenset({"f5", "f15"})
 UNMATCHED_METRICS = frozenset({"abs_f5", "abs_f15", "rel_f5", "rel_f15"})
 """Mesh metrics that need no correspondence of vertices."""
 
@@ -43,7 +51,7 @@ def joint_columns(protocol: Protocol, predicted_m: Tensor, true_m: Tensor) -> di
     root = ROOT_JOINTS[protocol.root_joint]
     counted = [j for j in range(true_m.shape[1]) if protocol.counts_root or j != root]
     relative_m = points.distances_m(*(p - p[:, root, None] for p in (predicted_m, true_m)))[:, counted]
-    aligned = ALIGNMENTS[protocol.alignment](predicted_m, true_m)
+    aligned = _aligned(protocol, predicted_m, true_m)
     scaled = align_bone(predicted_m, true_m, *protocol.scale_bone)
     distance_m = {
         "abs": points.distances_m(predicted_m, true_m),
@@ -73,8 +81,8 @@ def mesh_columns(
     relative = [t["verts_cam_m"] - t["joints_cam_m"][:, root, None] for t in (predicted, true)]
     verts = {"abs": (predicted["verts_cam_m"], true["verts_cam_m"]), "rel": (relative[0], relative[1])}
     matched = predicted["verts_cam_m"].shape == true["verts_cam_m"].shape
-    if matched:
-        verts["pa"] = (_aligned_verts(protocol, predicted, true), true["verts_cam_m"])
+    if matched or protocol.scores_other_meshes:
+        verts["pa"] = (_aligned_verts(protocol, predicted, true, matched), true["verts_cam_m"])
     columns: dict[str, Tensor] = {}
     for kind, error, prefix in (
         ("rel", "mpvpe_mm", "rel_"),
@@ -109,10 +117,18 @@ def ladder_columns(predicted_m: Tensor, true_m: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _aligned_verts(protocol: Protocol, predicted: Table, true: Table) -> Tensor:
+def _aligned(protocol: Protocol, predicted_m: Tensor, true_m: Tensor) -> Tensor:
+    unit = 1000.0 if protocol.aligns_in_mm else 1.0
+    return ALIGNMENTS[protocol.alignment](unit * predicted_m, unit * true_m) / unit
+
+
+def _aligned_verts(protocol: Protocol, predicted: Table, true: Table, matched: bool) -> Tensor:
+    joints = predicted["joints_cam_m"], true["joints_cam_m"]
+    if not matched:
+        return follow_as_released(predicted["verts_cam_m"], *joints)
     if protocol.mesh_follows_joints:
-        return similarity(predicted["joints_cam_m"], true["joints_cam_m"])(predicted["verts_cam_m"])
-    return ALIGNMENTS[protocol.alignment](predicted["verts_cam_m"], true["verts_cam_m"])
+        return similarity(*joints)(predicted["verts_cam_m"])
+    return _aligned(protocol, predicted["verts_cam_m"], true["verts_cam_m"])
 
 
 def _f_columns(prefix: str, predicted_m: Tensor, true_m: Tensor) -> dict[str, Tensor]:

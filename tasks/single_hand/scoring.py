@@ -13,7 +13,13 @@ from tasks.metrics import uncertainty
 from tasks.metrics.declarations import CALIBRATION_LEVELS, COVERAGE_COLUMNS
 from tasks.registry import metrics_of
 from tasks.single_hand.dataset import HandDataset
-from tasks.single_hand.point_columns import MESH_METRICS, ROOT_JOINTS, UNMATCHED_METRICS, point_columns
+from tasks.single_hand.point_columns import (
+    ALIGNED_F,
+    MESH_METRICS,
+    ROOT_JOINTS,
+    UNMATCHED_METRICS,
+    point_columns,
+)
 from tasks.single_hand.texture import PIXEL_METRICS, texture_columns
 
 N_VERTS = 778
@@ -100,9 +106,8 @@ def not_applicable(protocol: Protocol, fields: Mapping[str, Tensor]) -> dict[str
     if not n_verts:
         reasons |= dict.fromkeys(MESH_METRICS, "no vertices")
     elif n_verts != N_VERTS:
-        reasons |= dict.fromkeys(
-            MESH_METRICS - UNMATCHED_METRICS, f"{n_verts} vertices, not MANO's {N_VERTS}"
-        )
+        measured = UNMATCHED_METRICS | (ALIGNED_F if protocol.scores_other_meshes else frozenset())
+        reasons |= dict.fromkeys(MESH_METRICS - measured, f"{n_verts} vertices, not MANO's {N_VERTS}")
     whole = n_verts == N_VERTS
     if not (whole and "verts_log_var" in fields):
         reasons |= dict.fromkeys(("nll", "calibration_error"), "no variances")

@@ -32,10 +32,11 @@ from tasks.layouts.dexycb.writer import (
 from tasks.layouts.marker import write_marker
 from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.footage import HAND, THING, Camera, Scenery, Shot, cast, film, rig, scenery, tools
-from tasks.synthesis.processes import one_thread, process_map
+from tasks.synthesis.processes import process_map
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
 from tasks.synthesis.things import THINGS, Thing
+from tasks.threads import one_thread
 
 GENERATOR_VERSION = 1
 """Raise it when the same seed would give other bytes: synthetic data are cached by it."""

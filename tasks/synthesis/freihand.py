@@ -30,11 +30,12 @@ from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.bank import BakeTask, Bank
 from tasks.synthesis.compositing import evaluation_frame, training_versions
 from tasks.synthesis.posing import Posed, pose_batch
-from tasks.synthesis.processes import Map, one_thread, process_map
+from tasks.synthesis.processes import Map, process_map
 from tasks.synthesis.rendering import render
 from tasks.synthesis.shading import Stage
 from tasks.synthesis.streams import GENERATOR_VERSION, stream
 from tasks.synthesis.subjects import betas_of, subject_of
+from tasks.threads import one_thread
 
 __all__ = ["GENERATOR_VERSION", "make_freihand"]
 

@@ -31,13 +31,14 @@ from tasks.layouts.interhand26m.writer import (
 )
 from tasks.layouts.marker import write_marker
 from tasks.synthesis.atomic_folder import atomic_folder
-from tasks.synthesis.processes import Map, one_thread, process_map
+from tasks.synthesis.processes import Map, process_map
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
 from tasks.synthesis.two_hands_film import Instant, film
 from tasks.synthesis.two_hands_posing import FRAMES, KINDS, Poser, TwoHands, sample_motion
 from tasks.synthesis.two_hands_stage import TwoHandStage
 from tasks.synthesis.two_hands_studio import FRAME_PX, N_CAMERAS, Studio, studio
+from tasks.threads import one_thread
 
 GENERATOR_VERSION = 1
 """Raise it when the same seed would give other bytes: synthetic data are cached by it."""

@@ -8,8 +8,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-
 from tasks.errors import RequestError
 
 Map = Callable[..., Iterator[Any]]
@@ -38,14 +36,3 @@ def process_map(workers: int) -> Iterator[Map]:
 def _ignore_interrupts() -> None:
     """Ctrl-C reaches every process of a terminal; the parent alone decides."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums are split among threads, so bytes would depend on their number; processes share the cores instead."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

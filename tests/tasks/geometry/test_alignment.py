@@ -14,6 +14,7 @@ from tasks.geometry.alignment import (
     align_rigid,
     align_root,
     align_similarity,
+    follow_as_released,
     similarity,
 )
 
@@ -126,11 +127,23 @@ def test_p3_uses_the_bone_it_is_given():
     )
 
 
-def test_p3_leaves_the_scale_where_the_predicted_bone_has_no_length_as_ho3d_does():
+def test_p3_does_not_divide_by_a_predicted_bone_without_length_as_ho3d_does_not():
     prediction, target = (torch.tensor(a) for a in hands(5))
     prediction[2, 9] = prediction[2, 0]
+    wanted = (target[2, 9] - target[2, 0]).norm()
     aligned = align_bone(prediction, target)
-    torch.testing.assert_close(aligned[2], prediction[2] - prediction[2, 0] + target[2, 0])
+    torch.testing.assert_close(aligned[2], wanted * (prediction[2] - prediction[2, 0]) + target[2, 0])
+
+
+def test_another_topology_follows_its_joints_as_the_released_scripts_have_it():
+    prediction, target = hands(13)
+    points = np.random.default_rng(13).standard_normal((6, 50, 3))
+    followed = follow_as_released(*(torch.tensor(a) for a in (points, prediction, target))).numpy()
+    for moved, mesh, y, x in zip(followed, points, prediction, target, strict=True):
+        s1, s2 = (np.linalg.norm(p - p.mean(0)) + 1e-8 for p in (x, y))
+        rotation, s = orthogonal_procrustes((x - x.mean(0)) / s1, (y - y.mean(0)) / s2)
+        expected = (mesh - mesh.mean(0)) @ rotation.T * s * s1 + x.mean(0) - y.mean(0) + mesh.mean(0)
+        np.testing.assert_allclose(moved, expected, rtol=1e-9)
 
 
 def test_p4_moves_vertices_by_the_root_of_their_joints():

@@ -273,7 +273,9 @@ def test_joints_alone_are_scored_and_say_what_a_mesh_would_add(task, dataset, tr
 def test_another_topology_has_raw_f_scores_and_nothing_that_needs_matching_vertices(task, dataset, truth):
     every_second = truth | {"verts_cam_m": truth["verts_cam_m"][:, ::2]}
     scores = scored(task, dataset, every_second)
-    assert scores.not_applicable["mpvpe_mm"] == scores.not_applicable["f5"] == "389 vertices, not MANO's 778"
+    assert scores.not_applicable["mpvpe_mm"] == "389 vertices, not MANO's 778"
+    house = scored(task, dataset, every_second, PROTOCOLS["house"])
+    assert house.not_applicable["f5"] == "389 vertices, not MANO's 778"
     distance = [cdist(t, p) for t, p in zip(truth["verts_cam_m"], every_second["verts_cam_m"], strict=True)]
     recall = np.array([(d.min(1) < 0.005).mean() for d in distance])
     np.testing.assert_allclose(scores.columns["abs_f5"], 2 * recall / (1 + recall), rtol=1e-12)
@@ -366,3 +368,29 @@ def test_a_missing_flip_shows_in_the_camera_frame_and_hides_under_procrustes(tas
     distance_mm = 1000 * np.linalg.norm(truth["joints_cam_m"].mean(1), axis=-1)
     assert (columns["abs_mpjpe_mm"] > 1.8 * distance_mm).all()
     np.testing.assert_allclose(columns["pa_mpjpe_mm"], 0, atol=1e-5)
+
+
+def test_official_protocols_align_another_topology_as_wrongly_as_their_scripts(task, dataset, truth):
+    predictions = noisy(truth)
+    every_second = predictions | {"verts_cam_m": predictions["verts_cam_m"][:, ::2]}
+    measured = scored(task, dataset, every_second, PROTOCOLS["ho3d_v3"]).columns["f15"]
+    for value, x, y, mesh, true in zip(
+        measured, truth["joints_cam_m"], predictions["joints_cam_m"], every_second["verts_cam_m"],
+        truth["verts_cam_m"], strict=True,
+    ):  # fmt: skip
+        s1, s2 = (np.linalg.norm(p - p.mean(0)) + 1e-8 for p in (x, y))
+        rotation, s = orthogonal_procrustes((x - x.mean(0)) / s1, (y - y.mean(0)) / s2)
+        moved = (mesh - mesh.mean(0)) @ rotation.T * s * s1 + x.mean(0) - y.mean(0) + mesh.mean(0)
+        distance = cdist(true, moved)
+        recall, precision = (distance.min(0) < 0.015).mean(), (distance.min(1) < 0.015).mean()
+        assert value == pytest.approx(2 * recall * precision / (recall + precision), rel=1e-9)
+        assert value < 0.5
+
+
+def test_dexycb_aligns_millimetres(task, dataset, truth):
+    predictions = noisy(truth)
+    columns = scored(task, dataset, predictions, PROTOCOLS["dexycb"]).columns
+    in_mm = official_scores(
+        *(1000 * t[f] for f in ("joints_cam_m", "verts_cam_m") for t in (truth, predictions))
+    )
+    assert columns["pa_mpjpe_mm"].mean() == pytest.approx(in_mm["pa_mpjpe_mm"] / 1000, rel=1e-12)
