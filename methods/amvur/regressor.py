@@ -33,16 +33,18 @@ class Regressor(nn.Module):
         hand: HandModel,
         mesh: CoarseMesh,
         initial_std_mm: float | None,
+        with_prior: bool,
     ) -> None:
-        """``initial_std_mm`` None: deterministic."""
+        """``initial_std_mm`` None: deterministic; ``with_prior``: whether there is a P to count offsets from."""
         super().__init__()
+        self.from_prior = with_prior and config.offsets_from == "prior"
         verts = torch.as_tensor(hand.data.v_template, dtype=torch.float32)
         joints = hand.joint_regressor21() @ verts
         self.register_buffer(
             "template", torch.cat([joints, verts[mesh.vertices]]) - joints[0], persistent=False
         )
         self.register_buffer("joint_regressor", hand.joint_regressor21().clone(), persistent=False)
-        self.blocks = _blocks(config, features, len(self.template))
+        self.blocks = _blocks(config, features, len(self.template), 0.0 if self.from_prior else 0.01)
         self.upsample_mean = _interpolating(mesh.upsampling)
         self.log_var: nn.Linear | None = None
         if initial_std_mm is not None:
@@ -51,13 +53,15 @@ class Regressor(nn.Module):
             )
             self.upsample_log_var = _interpolating(mesh.upsampling)
 
-    def forward(self, features: Tensor) -> Points:
-        """Features (B, F) to Q."""
+    def forward(self, features: Tensor, prior_verts: Tensor | None) -> Points:
+        """Features (B, F) and P's vertices (B, V, 3), where there is a P, to Q."""
         tokens = self.template.expand(len(features), -1, -1)
         hidden, tokens = self.blocks[0](tokens, shared=features)
         for block in list(self.blocks)[1:]:
             hidden, tokens = block(tokens)
         verts = _along_vertices(self.upsample_mean, tokens[:, N_JOINTS:])
+        if self.from_prior and prior_verts is not None:
+            verts = verts + prior_verts.detach()
         joints = self.joint_regressor @ verts
         if self.log_var is None:
             return Points(Gaussian(verts), Gaussian(joints))
@@ -68,7 +72,7 @@ class Regressor(nn.Module):
         )
 
 
-def _blocks(config: RegressorConfig, features: int, n_tokens: int) -> nn.ModuleList:
+def _blocks(config: RegressorConfig, features: int, n_tokens: int, last_std: float) -> nn.ModuleList:
     sizes = (3 + features, *config.outputs, 3)
     blocks = nn.ModuleList(
         AttentionBlock(
@@ -80,8 +84,8 @@ def _blocks(config: RegressorConfig, features: int, n_tokens: int) -> nn.ModuleL
         for (inputs, outputs), width in zip(pairwise(sizes), config.widths, strict=True)
     )  # fmt: skip
     last: AttentionBlock = blocks[-1]  # type: ignore[assignment]
-    for layer in (last.mean, last.residual):  # metres: start near a point, not half a metre away
-        nn.init.normal_(layer.weight, std=0.01)
+    for layer in (last.mean, last.residual):  # metres: start near a point or as P, not half a metre away
+        nn.init.normal_(layer.weight, std=last_std)
         nn.init.zeros_(layer.bias)
     return blocks
 
