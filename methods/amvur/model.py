@@ -91,8 +91,7 @@ class AmvurModule(nn.Module):
         std = config.prior.initial_std_mm if probabilistic else None
         self.regressor = None
         if config.branches != "prior":
-            with_prior = self.prior is not None
-            self.regressor = Regressor(config.regressor, features, hand, mesh, std, with_prior)
+            self.regressor = Regressor(config.regressor, features, hand, mesh, std)
         kind: CameraKind = config.weak.camera if config.supervision == "weak" else config.full.camera
         heads = (features, config.prior.hidden, config.prior.activation)
         self.camera = CameraNet(kind, *heads, config.image_size_px, probabilistic)

@@ -33,18 +33,17 @@ class Regressor(nn.Module):
         hand: HandModel,
         mesh: CoarseMesh,
         initial_std_mm: float | None,
-        with_prior: bool,
     ) -> None:
-        """``initial_std_mm`` None: deterministic; ``with_prior``: whether there is a P to count offsets from."""
+        """``initial_std_mm`` None: deterministic."""
         super().__init__()
-        self.from_prior = with_prior and config.offsets_from == "prior"
+        self.from_prior = config.offsets_from == "prior"
         verts = torch.as_tensor(hand.data.v_template, dtype=torch.float32)
         joints = hand.joint_regressor21() @ verts
         self.register_buffer(
             "template", torch.cat([joints, verts[mesh.vertices]]) - joints[0], persistent=False
         )
         self.register_buffer("joint_regressor", hand.joint_regressor21().clone(), persistent=False)
-        self.blocks = _blocks(config, features, len(self.template), 0.0 if self.from_prior else 0.01)
+        self.blocks = _blocks(config, features, len(self.template))
         self.upsample_mean = _interpolating(mesh.upsampling)
         self.log_var: nn.Linear | None = None
         if initial_std_mm is not None:
@@ -72,7 +71,7 @@ class Regressor(nn.Module):
         )
 
 
-def _blocks(config: RegressorConfig, features: int, n_tokens: int, last_std: float) -> nn.ModuleList:
+def _blocks(config: RegressorConfig, features: int, n_tokens: int) -> nn.ModuleList:
     sizes = (3 + features, *config.outputs, 3)
     blocks = nn.ModuleList(
         AttentionBlock(
@@ -84,8 +83,8 @@ def _blocks(config: RegressorConfig, features: int, n_tokens: int, last_std: flo
         for (inputs, outputs), width in zip(pairwise(sizes), config.widths, strict=True)
     )  # fmt: skip
     last: AttentionBlock = blocks[-1]  # type: ignore[assignment]
-    for layer in (last.mean, last.residual):  # metres: start near a point or as P, not half a metre away
-        nn.init.normal_(layer.weight, std=last_std)
+    for layer in (last.mean, last.residual):  # metres: start near a point, not half a metre away
+        nn.init.normal_(layer.weight, std=0.01)
         nn.init.zeros_(layer.bias)
     return blocks
 

@@ -42,11 +42,18 @@ def test_upsampling_starts_as_interpolation_on_the_mesh(hand: HandModel) -> None
     assert error.mean().item() < 0.004
 
 
-def test_with_offsets_from_the_prior_q_starts_as_p(hand: HandModel, batch: HandBatch) -> None:
-    _, module = module_of(hand, regressor__offsets_from="prior")
-    out = module.eval()(batch.image, batch.intrinsics_px)
-    assert torch.equal(out.q.points.verts.mean, out.p.points.verts.mean)
-    torch.testing.assert_close(out.q.points.joints.mean, out.p.points.joints.mean, atol=1e-6, rtol=0)
+def test_offsets_are_added_to_the_priors_mesh(hand: HandModel, batch: HandBatch) -> None:
+    q = {}
+    for offsets_from in ("wrist", "prior"):
+        _, module = module_of(hand, regressor__offsets_from=offsets_from)
+        out = module.eval()(batch.image, batch.intrinsics_px)
+        q[offsets_from] = out.q.points
+    p = out.p.points
+    torch.testing.assert_close(q["prior"].verts.mean, q["wrist"].verts.mean + p.verts.mean)
+    torch.testing.assert_close(
+        q["prior"].joints.mean, q["wrist"].joints.mean + p.joints.mean, atol=1e-6, rtol=0
+    )
+    assert torch.equal(q["prior"].verts.log_var, q["wrist"].verts.log_var)
 
 
 @pytest.mark.parametrize("offsets_from", ["wrist", "prior"])
