@@ -32,6 +32,11 @@ class RegressorConfig(Strict):
     """The attention-based mesh vertices uncertainty regressor, Q."""
 
     coarse_verts: int = Field(195, ge=8)
+    offsets_from: Literal["wrist", "prior"] = Field(
+        "wrist",
+        description="what Q's coordinates are counted from; prior: from P's mesh where there is a P, "
+        "without a gradient to it",
+    )
     widths: tuple[int, ...] = Field((1024, 256, 64), description="hidden width of each block")
     outputs: tuple[int, ...] = Field(
         (512, 128), description="output width of each block but the last, which gives 3"
@@ -107,6 +112,12 @@ class FullSupervision(Strict):
     verts: float = Field(1.0, ge=0)
     joints: float = Field(1.0, ge=0)
     points_2d: float = Field(1.0, ge=0)
+    rotation: float = Field(
+        0.0, ge=0, description="squared difference of P's and the true rotation matrix; released: none"
+    )
+    angles: float = Field(
+        0.0, ge=0, description="squared difference of P's and the true 45 angles, radians; released: none"
+    )
     joint_limits: float = Field(0.02, ge=0)
     betas: float = Field(0.0001, ge=0, description="L2 penalty on the shape")
     texture: float = Field(0.001, ge=0)

@@ -20,6 +20,7 @@ from methods.amvur.texture import to_imagenet
 from methods.layers.camera import to_normalised
 from methods.layers.gaussian import Gaussian, beta_weight, kl_terms, nll_terms
 from methods.layers.joint_limits import joint_limit_excess
+from methods.layers.rotations import axis_angle_to_matrix
 
 Terms = dict[str, Tensor]
 IN_NATS = ("gaussian_nll", "moments")
@@ -43,7 +44,7 @@ def full_truth(batch: Any, image_size_px: int) -> Truth:
 
 
 def supervised_loss(out: AmvurOutput, batch: Any, config: AmvurConfig, texture_weight: float) -> Terms:
-    """Data terms on both branches, KL between them, anatomy, photometric loss."""
+    """Data terms on both branches and on P's parameters, KL between them, anatomy, photometric loss."""
     truth, weights = full_truth(batch, config.image_size_px), config.full
     terms: Terms = {}
     for name, branch in _branches(out):
@@ -56,6 +57,7 @@ def supervised_loss(out: AmvurOutput, batch: Any, config: AmvurConfig, texture_w
         terms[f"points_2d_{name}"] = weights.points_2d * _point_error(
             branch.joints_2d, truth.joints_2d, out.scales.get("2d"), config
         )
+    terms |= _parameters(out, batch, weights.rotation, weights.angles)
     terms |= _anatomy(out, weights.joint_limits, weights.betas, 0.0)
     terms |= _kl(out, config, with_2d=True)
     use_mask = config.texture.photometric_mask == "hand"
@@ -121,6 +123,18 @@ def _reprojection(branch: Branch, target: Tensor, out: AmvurOutput, config: Amvu
         branch.joints_2d.sample(out.scales["2d"]),
     ]
     return torch.stack([(value - target).square().mean() for value in candidates]).mean()
+
+
+def _parameters(out: AmvurOutput, batch: Any, rotation: float, angles: float) -> Terms:
+    """P's rotation and hand pose against their labels; nothing of a label whose weight is 0 is read."""
+    terms: Terms = {}
+    if out.prior is not None and rotation:
+        true_rotation = axis_angle_to_matrix(batch.pose_aa[:, :3])
+        terms["rotation"] = rotation * (out.prior.rotation - true_rotation).square().mean()
+    if out.prior is not None and angles:
+        true_pose = batch.pose_aa[:, 3:] + out.hands_mean
+        terms["angles"] = angles * (out.prior.hand_pose_aa - true_pose).square().mean()
+    return terms
 
 
 def _anatomy(out: AmvurOutput, joint_limits: float, betas: float, pose: float) -> Terms:

@@ -55,6 +55,8 @@ class AmvurOutput:
     texture: Texture | None
     joint_regressor: Tensor
     """(21, V)."""
+    hands_mean: Tensor
+    """(45,), the mean pose."""
 
 
 class SamplingScale(nn.Module):
@@ -74,6 +76,7 @@ class AmvurModule(nn.Module):
 
     faces: Tensor
     joint_regressor: Tensor
+    hands_mean: Tensor
 
     def __init__(self, config: AmvurConfig, hand: HandModel) -> None:
         super().__init__()
@@ -103,6 +106,7 @@ class AmvurModule(nn.Module):
         self.skin = MeanSkin()
         self.register_buffer("faces", hand.faces.clone(), persistent=False)
         self.register_buffer("joint_regressor", hand.joint_regressor21().clone(), persistent=False)
+        self.register_buffer("hands_mean", hand.hands_mean.clone(), persistent=False)
 
     def _scales(self, n_verts: int) -> nn.ModuleDict:
         nets = {"3d": SamplingScale(3 * (n_verts + 21), 512), "2d": SamplingScale(2 * 21, None)}
@@ -128,15 +132,13 @@ class AmvurModule(nn.Module):
             camera = self.camera(features, intrinsics_px)
             prior = None if self.prior is None else self.prior(features)
             p = None if prior is None else self._branch(features, prior, camera, is_prior=True)
-            q = (
-                None
-                if self.regressor is None
-                else self._branch(features, self.regressor(features), camera, False)
-            )
+            q = None
+            if self.regressor is not None:
+                points = self.regressor(features, None if prior is None else prior.verts.mean)
+                q = self._branch(features, points, camera, is_prior=False)
             texture = self._textured(image, maps, features, camera, p, q, render_loss, predicting)
-        return AmvurOutput(
-            p, q, prior, camera, self._scale_values(p or q, camera), texture, self.joint_regressor
-        )
+        scales = self._scale_values(p or q, camera)
+        return AmvurOutput(p, q, prior, camera, scales, texture, self.joint_regressor, self.hands_mean)
 
     def _branch(self, features: Tensor, points: Points, camera: Camera, is_prior: bool) -> Branch:
         projected = camera.project(points.joints)

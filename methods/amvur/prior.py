@@ -28,6 +28,8 @@ class Points:
 class Prior(Points):
     """P's points and the parameters they were made from."""
 
+    rotation: Tensor
+    """(B, 3, 3), from the hand model's frame to the camera's."""
     coefficients: Tensor
     """(B, n) on the pose basis."""
     hand_pose_aa: Tensor
@@ -76,6 +78,7 @@ class PriorNet(nn.Module):
         return Prior(
             Gaussian(scale * verts, log_var),
             Gaussian(scale * joints, joint_log_var),
+            rotation,
             coefficients,
             hand_pose,
             betas,

@@ -36,6 +36,7 @@ class Regressor(nn.Module):
     ) -> None:
         """``initial_std_mm`` None: deterministic."""
         super().__init__()
+        self.from_prior = config.offsets_from == "prior"
         verts = torch.as_tensor(hand.data.v_template, dtype=torch.float32)
         joints = hand.joint_regressor21() @ verts
         self.register_buffer(
@@ -51,13 +52,15 @@ class Regressor(nn.Module):
             )
             self.upsample_log_var = _interpolating(mesh.upsampling)
 
-    def forward(self, features: Tensor) -> Points:
-        """Features (B, F) to Q."""
+    def forward(self, features: Tensor, prior_verts: Tensor | None) -> Points:
+        """Features (B, F) and P's vertices (B, V, 3), where there is a P, to Q."""
         tokens = self.template.expand(len(features), -1, -1)
         hidden, tokens = self.blocks[0](tokens, shared=features)
         for block in list(self.blocks)[1:]:
             hidden, tokens = block(tokens)
         verts = _along_vertices(self.upsample_mean, tokens[:, N_JOINTS:])
+        if self.from_prior and prior_verts is not None:
+            verts = verts + prior_verts.detach()
         joints = self.joint_regressor @ verts
         if self.log_var is None:
             return Points(Gaussian(verts), Gaussian(joints))

@@ -50,6 +50,8 @@ def test_tiny_compares_like_with_like() -> None:
     ours, theirs = (load_preset(name, "tiny") for name in ("amvur", "mano_regressor"))
     for field in ("backbone", "image_size_px", "augment"):
         assert ours[field] == theirs[field]
+    labels = load_config_model("mano_regressor")().weights  # type: ignore[attr-defined]
+    assert (ours["full"]["rotation"], ours["full"]["angles"]) == (labels.rotation, labels.pose)
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:

@@ -12,6 +12,7 @@ from methods.amvur.model import AmvurModule, AmvurOutput, Texture
 from methods.base import Progress
 from methods.config import resolve_config
 from methods.layers.gaussian import Gaussian
+from methods.layers.rotations import axis_angle_to_matrix
 from tasks.hands.hand import HandModel
 from tasks.single_hand.batch import HandBatch
 from tests.methods.amvur.small import SMALL
@@ -133,6 +134,45 @@ def test_deterministic_errors_are_absolute_on_vertices_and_squared_on_joints(
     torch.testing.assert_close(terms["verts_p"], (verts - truth.verts).abs().mean())
     torch.testing.assert_close(terms["joints_p"], ((joints - joints[:, :1] - truth.joints) ** 2).mean())
     assert not any(name.startswith("kl") for name in terms)
+
+
+def with_parameters(out: AmvurOutput, rotation: torch.Tensor, hand_pose_aa: torch.Tensor) -> AmvurOutput:
+    assert out.prior is not None
+    return replace(out, prior=replace(out.prior, rotation=rotation, hand_pose_aa=hand_pose_aa))
+
+
+def test_labels_of_rotation_and_angles_have_their_closed_forms(hand: HandModel, batch: HandBatch) -> None:
+    config = configured(full__rotation="0.5", full__angles="2")
+    true_pose = batch.pose_aa[:, 3:] + hand.hands_mean
+    out = forward(config, hand, batch)
+    for turn, bend in ((0.0, 0.0), (0.3, 0.1), (math.pi, 1.0)):
+        about_z = torch.zeros(len(batch), 3)
+        about_z[:, 2] = turn
+        turned = axis_angle_to_matrix(about_z) @ axis_angle_to_matrix(batch.pose_aa[:, :3])
+        terms = supervised_loss(with_parameters(out, turned, true_pose + bend), batch, config, 0.0)
+        assert float(terms["rotation"]) == pytest.approx(0.5 * 4 * (1 - math.cos(turn)) / 9, abs=1e-6)
+        assert float(terms["angles"]) == pytest.approx(2 * bend**2, abs=1e-6)
+
+
+def test_labels_of_angles_pull_towards_the_true_pose(hand: HandModel, batch: HandBatch) -> None:
+    config = configured(full__angles="1")
+    out = forward(config, hand, batch)
+    assert out.prior is not None
+    predicted = out.prior.hand_pose_aa.detach().requires_grad_()
+    terms = supervised_loss(with_parameters(out, out.prior.rotation, predicted), batch, config, 0.0)
+    (gradient,) = torch.autograd.grad(terms["angles"], predicted)
+    wrong_by = predicted.detach() - (batch.pose_aa[:, 3:] + hand.hands_mean)
+    torch.testing.assert_close(gradient, 2 * wrong_by / wrong_by.numel())
+
+
+def test_labels_of_parameters_are_not_read_unless_asked_for(hand: HandModel, batch: HandBatch) -> None:
+    unknown = replace(batch, pose_aa=torch.full_like(batch.pose_aa, math.nan))
+    config = configured()
+    out = forward(config, hand, batch)
+    assert torch.isfinite(supervised_loss(out, unknown, config, 0.1)["total"])
+    for key in ("full__rotation", "full__angles"):
+        config = configured(**{key: "1"})
+        assert torch.isnan(supervised_loss(out, unknown, config, 0.1)["total"])
 
 
 def test_l1_tie_couples_by_distance_where_a_kl_would_by_its_square() -> None:

@@ -42,6 +42,36 @@ def test_upsampling_starts_as_interpolation_on_the_mesh(hand: HandModel) -> None
     assert error.mean().item() < 0.004
 
 
+def test_offsets_are_added_to_the_priors_mesh(hand: HandModel, batch: HandBatch) -> None:
+    q = {}
+    for offsets_from in ("wrist", "prior"):
+        _, module = module_of(hand, regressor__offsets_from=offsets_from)
+        out = module.eval()(batch.image, batch.intrinsics_px)
+        q[offsets_from] = out.q.points
+    p = out.p.points
+    torch.testing.assert_close(q["prior"].verts.mean, q["wrist"].verts.mean + p.verts.mean)
+    torch.testing.assert_close(
+        q["prior"].joints.mean, q["wrist"].joints.mean + p.joints.mean, atol=1e-6, rtol=0
+    )
+    assert torch.equal(q["prior"].verts.log_var, q["wrist"].verts.log_var)
+
+
+@pytest.mark.parametrize("offsets_from", ["wrist", "prior"])
+def test_what_q_says_moves_no_parameter_of_p(hand: HandModel, batch: HandBatch, offsets_from: str) -> None:
+    _, module = module_of(hand, regressor__offsets_from=offsets_from)
+    module(batch.image, batch.intrinsics_px).q.points.verts.mean.square().sum().backward()
+    assert all(parameter.grad is None for parameter in module.prior.parameters())
+    assert all(parameter.grad is not None for parameter in module.backbone.parameters())
+
+
+def test_without_a_prior_offsets_are_from_the_wrist(hand: HandModel, batch: HandBatch) -> None:
+    means = []
+    for offsets_from in ("wrist", "prior"):
+        _, module = module_of(hand, branches="regressor", regressor__offsets_from=offsets_from)
+        means.append(module.eval()(batch.image, batch.intrinsics_px).q.points.verts.mean)
+    assert torch.equal(*means)
+
+
 def test_joint_variances_follow_from_vertex_variances(hand: HandModel, batch: HandBatch) -> None:
     _, module = module_of(hand)
     out = module.eval()(batch.image, batch.intrinsics_px)

@@ -44,6 +44,9 @@ COMBINED += [
 ]
 COMBINED += [
     {"branches": "regressor", "likelihood": "samples"},
+    {"branches": "regressor", "regressor.offsets_from": "prior", "full.rotation": 1, "full.angles": 1},
+    {"full.rotation": 1, "full.angles": 1},
+    {"supervision": "weak", "regressor.offsets_from": "prior"},
     {"branches": "regressor", "supervision": "weak"},
     {
         "branches": "prior",
@@ -66,6 +69,9 @@ RELEASED = {
     "prior.shape": "zeros",
     "prior.scale": "regressed",
     "prior.variance": "mano_coordinates",
+    "regressor.offsets_from": "wrist",
+    "full.rotation": 0,
+    "full.angles": 0,
     "kl.vertices": "l1_tie",
     "kl.points_2d": "unit_prior",
     "texture.features": "shallow",
