@@ -36,7 +36,8 @@ MAX_VALUE = 500
 """Longest parameter or tag value that every MLflow server takes."""
 METRICS_PER_BATCH = 1000
 PARAMS_PER_BATCH = 100
-NOT_MIRRORED = ("predictions.npz",)
+NOT_MIRRORED = ("predictions.npz", "per_sample.f64")
+"""Too large, and what ``per_sample.parquet`` says as well."""
 CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",

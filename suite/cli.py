@@ -394,14 +394,13 @@ def compare(a: str, b: str, metric: str | None, as_json: bool) -> None:
 
     A and B are cells, methods or method@variant; all seeds of a row count.
     """
-    from reports.compare import compare as compare_rows
-    from reports.compare import compare_text
+    from reports import compare as comparing
 
-    outcome = compare_rows(Home.from_environment().records, a, b, metric)
+    records = Home.from_environment().records
     if as_json:
-        _print_json(outcome)
+        _print_json(comparing.compare(records, a, b, metric))
     else:
-        click.echo(compare_text(outcome))
+        click.echo(comparing.compare_text(records, a, b, metric))
 
 
 @cli.command()

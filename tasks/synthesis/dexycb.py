@@ -7,14 +7,13 @@ turn, five for each object. Some begin with a frame in which the hand has not co
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from tasks.errors import RequestError
 from tasks.hands.hand import ENVIRONMENT, load_hand
 from tasks.hands.model_file import HandModelData
 from tasks.hands.skeleton import Side
@@ -32,6 +31,7 @@ from tasks.layouts.dexycb.writer import (
 from tasks.layouts.marker import write_marker
 from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.footage import HAND, THING, Camera, Scenery, Shot, cast, film, rig, scenery, tools
+from tasks.synthesis.making import Progress, followed, require_request, signature
 from tasks.synthesis.processes import process_map
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
@@ -59,8 +59,6 @@ EMPTY_EVERY = 4
 EXTRINSICS, MASTER = "20200702_090000", SERIALS[2]
 _START_S, _STEP_S = 9 * 3600, 97
 """Of the times in the names of sequences."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -125,10 +123,7 @@ def make_dexycb(
     images done and in all. Nothing is left behind unless the whole set is. Raises RequestError for a size or seed out
     of range, a folder that is not empty, a disk that cannot be written, or a process that was killed.
     """
-    if not 1 <= size <= LARGEST:
-        raise RequestError(f"size is {size}: DexYCB has 1 to {LARGEST} training images.")
-    if seed < 0:
-        raise RequestError(f"seed is {seed}: expected a whole number that is not negative.")
+    require_request(size, seed, LARGEST, f"DexYCB has 1 to {LARGEST} training images")
     with atomic_folder(out) as root:
         takes = plan(root, seed, size)
         _calibrate(root, seed)
@@ -136,8 +131,9 @@ def make_dexycb(
             write_sequence(root, take.sequence)
         filmed = [take for take in takes if take.n_images]
         with process_map(min(workers or os.cpu_count() or 1, len(filmed))) as each:
-            _follow(filmed, each(film_take, filmed), progress or (lambda done, total: None))
-        _write_marker(root, size, seed)
+            for _ in followed(filmed, each(film_take, filmed), lambda take: take.n_images, progress):
+                pass
+        write_marker(root, signature("dexycb", GENERATOR_VERSION, seed, size))
 
 
 def plan(root: Path, seed: int, size: int) -> list[Take]:
@@ -194,27 +190,6 @@ def _rig(seed: int) -> list[Camera]:
 
 def _hand_name(subject: int, side: Side) -> str:
     return f"{SUBJECTS[subject]}_{side}"
-
-
-def _follow(takes: list[Take], results: Iterator[None], progress: Progress) -> None:
-    total, done = sum(take.n_images for take in takes), 0
-    progress(done, total)
-    for take, _ in zip(takes, results, strict=True):
-        done += take.n_images
-        progress(done, total)
-
-
-def _write_marker(root: Path, size: int, seed: int) -> None:
-    hand = load_hand("right")
-    about = {
-        "generator": "palmares dexycb",
-        "generator_version": GENERATOR_VERSION,
-        "seed": seed,
-        "size": size,
-        "hand": hand.name,
-        "hand_fingerprint": hand.fingerprint,
-    }
-    write_marker(root, about)
 
 
 def film_take(take: Take) -> None:

@@ -6,14 +6,13 @@ of any larger one. (Another kind of processor may round the last bits of a pictu
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from tasks.errors import RequestError
 from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
 from tasks.layouts.freihand.annotations import Annotations, annotate
 from tasks.layouts.freihand.files import VERSION_STRIDE, SplitName, image_id
@@ -29,6 +28,7 @@ from tasks.layouts.marker import write_marker
 from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.bank import BakeTask, Bank
 from tasks.synthesis.compositing import evaluation_frame, training_versions
+from tasks.synthesis.making import Progress, followed, require_request, signature
 from tasks.synthesis.posing import Posed, pose_batch
 from tasks.synthesis.processes import Map, process_map
 from tasks.synthesis.rendering import render
@@ -44,8 +44,6 @@ SHARD = 16
 BAKE_FROM = 12
 """Shards from which on shared pictures are baked first; for fewer, each process draws what it needs."""
 SMALLEST_EVALUATION, EVALUATION_SHARE = 16, 4
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -71,10 +69,8 @@ def make_freihand(
     set is. Raises RequestError for a size or seed out of range, a folder that is not empty, a disk that cannot be
     written, or a process that was killed.
     """
-    if not 1 <= size <= VERSION_STRIDE:
-        raise RequestError(f"size is {size}: this layout has room for 1 to {VERSION_STRIDE} unique samples.")
-    if seed < 0:
-        raise RequestError(f"seed is {seed}: expected a whole number that is not negative.")
+    what_there_is = f"this layout has room for 1 to {VERSION_STRIDE} unique samples"
+    require_request(size, seed, VERSION_STRIDE, what_there_is)
     with atomic_folder(out) as root:
         make_folders(root)
         bank = Bank(seed, root / "bank")
@@ -83,9 +79,9 @@ def make_freihand(
             *_shards(root, bank, "evaluation", max(SMALLEST_EVALUATION, size // EVALUATION_SHARE)),
         ]
         with process_map(min(workers or os.cpu_count() or 1, len(shards))) as each:
-            _write_shards(root, bank, shards, each, progress or (lambda done, total: None))
+            _write_shards(root, bank, shards, each, progress)
         shutil.rmtree(bank.folder, ignore_errors=True)
-        _write_marker(root, size, seed)
+        write_marker(root, signature("freihand", GENERATOR_VERSION, seed, size))
 
 
 def _shards(root: Path, bank: Bank, split: SplitName, count: int) -> Iterator[Shard]:
@@ -93,30 +89,13 @@ def _shards(root: Path, bank: Bank, split: SplitName, count: int) -> Iterator[Sh
         yield Shard(root, bank, split, first, min(SHARD, count - first))
 
 
-def _write_shards(root: Path, bank: Bank, shards: list[Shard], each: Map, progress: Progress) -> None:
-    total, done = sum(shard.count for shard in shards), 0
-    progress(done, total)
+def _write_shards(root: Path, bank: Bank, shards: list[Shard], each: Map, progress: Progress | None) -> None:
     if each is not map and len(shards) >= BAKE_FROM:
         bank.folder.mkdir()
         list(each(BakeTask.run, bank.tasks()))
     with AnnotationFiles(root) as files:
-        for shard, fragments in zip(shards, each(make_shard, shards), strict=True):
+        for shard, fragments in followed(shards, each(make_shard, shards), lambda s: s.count, progress):
             files.append(shard.split, fragments)
-            done += shard.count
-            progress(done, total)
-
-
-def _write_marker(root: Path, size: int, seed: int) -> None:
-    hand = load_hand("right")
-    about = {
-        "generator": "palmares freihand",
-        "generator_version": GENERATOR_VERSION,
-        "seed": seed,
-        "size": size,
-        "hand": hand.name,
-        "hand_fingerprint": hand.fingerprint,
-    }
-    write_marker(root, about)
 
 
 def make_shard(shard: Shard) -> dict[str, str]:

@@ -7,15 +7,14 @@ other cameras. Both versions show the same performances.
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tasks.errors import RequestError
-from tasks.hands.hand import ENVIRONMENT, load_hand
+from tasks.hands.hand import ENVIRONMENT
 from tasks.layouts.ho3d.annotations import (
     Frame,
     ObjectPose,
@@ -39,6 +38,7 @@ from tasks.layouts.ho3d.writer import (
 from tasks.layouts.marker import write_marker
 from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.footage import HAND, THING, Camera, Shot, cast, film, rig, scenery, tools
+from tasks.synthesis.making import Progress, followed, require_request, signature
 from tasks.synthesis.processes import process_map
 from tasks.synthesis.streams import stream
 from tasks.synthesis.things import THINGS, Thing, contact
@@ -91,8 +91,6 @@ ROLES: dict[str, tuple[str, int]] = {
     "SiS": ("004_sugar_box", 7),
 }
 """Prefix of the sequence -> object and subject."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -169,16 +167,15 @@ def make_ho3d_v3(
 def _make(
     version: Version, out: Path, size: int, seed: int, workers: int | None, progress: Progress | None
 ) -> None:
-    if not 1 <= size <= version.n_train:
-        raise RequestError(f"size is {size}: {version.title} has 1 to {version.n_train} training frames.")
-    if seed < 0:
-        raise RequestError(f"seed is {seed}: expected a whole number that is not negative.")
+    require_request(
+        size, seed, version.n_train, f"{version.title} has 1 to {version.n_train} training frames"
+    )
     with atomic_folder(out) as root:
         takes = _takes(root, version, size, seed)
         _prepare(root, version, takes)
         with process_map(min(workers or os.cpu_count() or 1, len(takes))) as each:
-            _collect(root, takes, each(film_take, takes), progress or (lambda done, total: None))
-        _write_marker(root, version, size, seed)
+            _collect(root, takes, each(film_take, takes), progress)
+        write_marker(root, signature(version.layout, GENERATOR_VERSION, seed, size))
 
 
 def _takes(root: Path, version: Version, size: int, seed: int) -> list[Take]:
@@ -220,30 +217,13 @@ def _prepare(root: Path, version: Version, takes: list[Take]) -> None:
 
 
 def _collect(
-    root: Path, takes: list[Take], results: Iterator[dict[str, str] | None], progress: Progress
+    root: Path, takes: list[Take], results: Iterator[dict[str, str] | None], progress: Progress | None
 ) -> None:
     """Write the evaluation truth in the order of the list, while takes are done."""
-    total, done = sum(take.n_frames for take in takes), 0
-    progress(done, total)
     with EvaluationFiles(root) as files:
-        for take, fragments in zip(takes, results, strict=True):
+        for _, fragments in followed(takes, results, lambda take: take.n_frames, progress):
             if fragments:
                 files.append(fragments)
-            done += take.n_frames
-            progress(done, total)
-
-
-def _write_marker(root: Path, version: Version, size: int, seed: int) -> None:
-    hand = load_hand("right")
-    about = {
-        "generator": f"palmares {version.layout}",
-        "generator_version": GENERATOR_VERSION,
-        "seed": seed,
-        "size": size,
-        "hand": hand.name,
-        "hand_fingerprint": hand.fingerprint,
-    }
-    write_marker(root, about)
 
 
 def film_take(take: Take) -> dict[str, str] | None:

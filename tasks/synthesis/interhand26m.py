@@ -6,7 +6,7 @@ fits and joints agree exactly. The unit of work is a shard: one instant of four 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from tasks.errors import RequestError
 from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
 from tasks.hands.skeleton import reorder
 from tasks.layouts.interhand26m.files import MM, N_JOINTS, SIDES, SPLITS, SplitName
@@ -31,6 +30,7 @@ from tasks.layouts.interhand26m.writer import (
 )
 from tasks.layouts.marker import write_marker
 from tasks.synthesis.atomic_folder import atomic_folder
+from tasks.synthesis.making import Progress, followed, require_request, signature
 from tasks.synthesis.processes import Map, process_map
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
@@ -53,7 +53,7 @@ SHARE: dict[SplitName, int] = {"train": 1, "val": 8, "test": 4}
 """A split has the size over this, and at least its smallest number, of images."""
 LARGEST = 1_000_000
 
-Progress = Callable[[int, int], None]
+
 Hands = tuple[HandModel, HandModel]
 """Right, left."""
 
@@ -110,15 +110,12 @@ def make_interhand26m(
     left behind unless the whole set is. Raises RequestError for a size or seed out of range, a folder that is not
     empty, a disk that cannot be written, or a process that was killed.
     """
-    if not 1 <= size <= LARGEST:
-        raise RequestError(f"size is {size}: expected 1 to {LARGEST} training images.")
-    if seed < 0:
-        raise RequestError(f"seed is {seed}: expected a whole number that is not negative.")
+    require_request(size, seed, LARGEST, f"expected 1 to {LARGEST} training images")
     with atomic_folder(out) as root:
         shards = [shard for split in SPLITS for shard in _shards(root, seed, split, size)]
         with process_map(min(workers or os.cpu_count() or 1, len(shards))) as each:
-            _write(root, shards, each, progress or (lambda done, total: None))
-        _write_marker(root, size, seed)
+            _write(root, shards, each, progress)
+        write_marker(root, signature("interhand26m", GENERATOR_VERSION, seed, size))
 
 
 def _shards(root: Path, seed: int, split: SplitName, size: int) -> Iterator[Shard]:
@@ -127,14 +124,10 @@ def _shards(root: Path, seed: int, split: SplitName, size: int) -> Iterator[Shar
         yield Shard(root, seed, split, number, min(of_shard, images - first))
 
 
-def _write(root: Path, shards: list[Shard], each: Map, progress: Progress) -> None:
-    total, done = sum(shard.count for shard in shards), 0
-    progress(done, total)
+def _write(root: Path, shards: list[Shard], each: Map, progress: Progress | None) -> None:
     made: dict[SplitName, list[Made]] = {split: [] for split in SPLITS}
-    for shard, annotations in zip(shards, each(make_shard, shards), strict=True):
+    for shard, annotations in followed(shards, each(make_shard, shards), lambda s: s.count, progress):
         made[shard.split].append(annotations)
-        done += shard.count
-        progress(done, total)
     subjects = []
     for split, parts in made.items():
         moments = [moment for part in parts for moment in part.moments]
@@ -151,19 +144,6 @@ def _write(root: Path, shards: list[Shard], each: Map, progress: Progress) -> No
 
 def _subject(split: str, capture: int) -> str:
     return f"{split}{capture}"
-
-
-def _write_marker(root: Path, size: int, seed: int) -> None:
-    hand = load_hand("right")
-    about = {
-        "generator": "palmares interhand26m",
-        "generator_version": GENERATOR_VERSION,
-        "seed": seed,
-        "size": size,
-        "hand": hand.name,
-        "hand_fingerprint": hand.fingerprint,
-    }
-    write_marker(root, about)
 
 
 def make_shard(shard: Shard) -> Made:

@@ -14,6 +14,7 @@ from tasks.hands.model_file import write_pickle
 from tasks.layouts.interhand26m import InterHand26M, InterHandSamples
 from tasks.synthesis import interhand26m
 from tasks.synthesis.interhand26m import CAPTURES, Made, Shard, make_interhand26m
+from tasks.synthesis.making import signature
 from tasks.synthesis.two_hands_studio import backdrop
 
 SIZE, SEED = 20, 3
@@ -73,14 +74,10 @@ def test_every_split_has_its_share_and_every_kind_of_frame(made: Path) -> None:
 
 
 def test_the_marker_tells_how_the_set_was_made(made: Path) -> None:
-    assert json.loads((made / "palmares.json").read_text()) == {
+    marker = json.loads((made / "palmares.json").read_text())
+    assert marker == {
         "synthetic": True,
-        "generator": "palmares interhand26m",
-        "generator_version": interhand26m.GENERATOR_VERSION,
-        "seed": SEED,
-        "size": SIZE,
-        "hand": load_hand("right").name,
-        "hand_fingerprint": load_hand("right").fingerprint,
+        **signature("interhand26m", interhand26m.GENERATOR_VERSION, SEED, SIZE),
     }
 
 
