@@ -2,8 +2,9 @@
 
 ``python -m tests.benchmarks.bench_ray_train [--method amvur] [--epochs 6] [--rounds 3] [--size 256]``
 
-Both run the same stage through the same generic loop with one thread. The curve's own time stamps give the
-time of a step from the second epoch on; the rest of the wall time is the fixed cost of a start. Medians over rounds.
+Both run the same stage through the same generic loop with one thread. The curve's own time stamps tell, from the
+second epoch on, the time of a step inside an epoch, and what an epoch's end takes: validation, report, checkpoint. The
+rest of the wall time is the fixed cost of a start. Medians over rounds.
 """
 
 import argparse
@@ -11,15 +12,25 @@ import shutil
 import statistics
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from suite import environment
 
 environment.apply()
 
 
-def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int) -> tuple[float, float]:
-    """(wall seconds of the whole training, seconds per step) of one fresh training."""
+class Times(NamedTuple):
+    """Seconds of one fresh training: all of it, a step, an epoch's end."""
+
+    wall: float
+    step: float
+    epoch_end: float
+
+
+def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int) -> Times:
+    """The times of one fresh training."""
     from methods.registry import load_method
     from suite.curves import read_curve
     from suite.data import open_source
@@ -43,9 +54,18 @@ def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int)
     wall = time.perf_counter() - started
     points = [p for p in read_curve(StageCache(home).curve(key)) if p["name"] == "train/total"]
     shutil.rmtree(job.folder)
-    first = next(p for p in points if p["step"] >= points[-1]["step"] / epochs)
-    last = points[-1]
-    return wall, (last["time_ms"] - first["time_ms"]) / 1000 / (last["step"] - first["step"])
+    return Times(wall, *split_times(points, points[-1]["step"] // epochs))
+
+
+def split_times(points: list[dict[str, Any]], steps: int) -> tuple[float, float]:
+    """(seconds per step, seconds per epoch's end) from the second epoch on, of epochs of so many steps."""
+    by_epoch: dict[int, list[tuple[int, float]]] = {}
+    for point in points:
+        by_epoch.setdefault((point["step"] - 1) // steps, []).append((point["step"], point["time_ms"] / 1000))
+    epochs = [by_epoch[e] for e in sorted(by_epoch) if e > 0]
+    step = statistics.median((e[-1][1] - e[0][1]) / (e[-1][0] - e[0][0]) for e in epochs)
+    ends = [b[0][1] - a[-1][1] - step * (b[0][0] - a[-1][0]) for a, b in pairwise(epochs)]
+    return step, statistics.median(ends)
 
 
 def main() -> None:
@@ -62,20 +82,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ray_session():
         root = Path(folder)
         load_synthesiser("freihand")(root / "data", size=options.size, seed=0, workers=2, progress=None)
-        rows: dict[int, list[tuple[float, float]]] = {0: [], 1: []}
+        rows: dict[int, list[Times]] = {0: [], 1: []}
         for _ in range(options.rounds):
             for workers, measured in rows.items():
                 measured.append(
                     measure(workers, root / "home", root / "data", options.method, options.epochs)
                 )
-    wall = {workers: statistics.median(m[0] for m in rows[workers]) for workers in rows}
-    step = {workers: statistics.median(m[1] for m in rows[workers]) for workers in rows}
-    print(f"{options.method} tiny, {options.epochs} epochs, 1 thread, median of {options.rounds}")
-    print(f"{'':<18}{'wall s':>9}{'ms/step':>10}")
+    show(rows, f"{options.method} tiny, {options.epochs} epochs, 1 thread, median of {options.rounds}")
+
+
+def show(rows: dict[int, list[Times]], title: str) -> None:
+    """Print the medians of the plain loop (0 workers) and of Ray Train, and their ratio round by round."""
+    median = {
+        workers: Times(*map(statistics.median, zip(*times, strict=True))) for workers, times in rows.items()
+    }
+    print(title)
+    print(f"{'':<18}{'wall s':>9}{'ms/step':>10}{'ms/epoch end':>14}")
     for workers, name in ((0, "plain loop"), (1, "Ray Train, 1")):
-        print(f"{name:<18}{wall[workers]:>9.2f}{1000 * step[workers]:>10.2f}")
-    ratios = [ray[1] / plain[1] for plain, ray in zip(rows[0], rows[1], strict=True)]
-    print(f"fixed start-up of Ray Train: {wall[1] - wall[0]:.1f} s")
+        wall, step, end = median[workers]
+        print(f"{name:<18}{wall:>9.2f}{1000 * step:>10.2f}{1000 * end:>14.0f}")
+    ratios = [ray.step / plain.step for plain, ray in zip(rows[0], rows[1], strict=True)]
+    print(f"fixed start-up of Ray Train: {median[1].wall - median[0].wall:.1f} s")
     print(
         f"per-step ratio: {statistics.median(ratios):.3f} (rounds: {', '.join(f'{r:.3f}' for r in ratios)})"
     )

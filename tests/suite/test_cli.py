@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tasks.layouts.registry import open_layout
+
 HEAVY = ("torch", "ray", "mlflow", "pandas", "scipy", "matplotlib", "smplx")
 
 
@@ -73,7 +75,9 @@ def test_help_and_lists_answer_in_less_than_four_tenths_of_a_second_of_computing
     assert min(cpu_seconds() for _ in range(3)) < 0.4
 
 
-@pytest.mark.parametrize("what", ["methods", "tasks", "layouts", "ablations", "metrics", "clusters"])
+@pytest.mark.parametrize(
+    "what", ["methods", "tasks", "layouts", "protocols", "ablations", "metrics", "clusters"]
+)
 def test_every_list_is_json_with_names(what):
     rows = json.loads(palmares("list", what, "--json").stdout)
     assert rows
@@ -108,6 +112,16 @@ def test_the_lists_hold_what_the_suite_is_for():
         (["data", "make", "freihnd", "x"], ["did you mean 'freihand'?"]),
         (["data", "check", "freihand", "/nowhere"], ["no data folder at '/nowhere'"]),
         (["report", "--formats", "pdf"], ["unknown format 'pdf'"]),
+        (["list", "protocol"], ["did you mean 'protocols'?"]),
+        (["run", "amvur", "--protocol", "frehand"], ["unknown protocol", "did you mean 'freihand'?"]),
+        (["run", "amvur", "--protocol", "intaghand"], ["does not score task 'single_hand'"]),
+        (["evaluate", "absent.json", "--as", "lab"], ["no predictions file at 'absent.json'"]),
+        (["evaluate", __file__], ["Missing option '--as'"]),
+        (["evaluate", __file__, "--as", "amvur"], ["is the name of a method"]),
+        (["evaluate", __file__, "--as", "lab", "--about", "resnet"], ["--about", "expected key=value"]),
+        (["rescore", "0123", "--protocol", "house"], ["unknown cell '0123'"]),
+        (["predict", "0123", "--out", "pred.json"], ["unknown cell '0123'"]),
+        (["compare", "amvur", "mean_hand"], ["unknown row 'amvur'"]),
     ],
 )
 def test_a_wrong_request_is_one_line_with_the_way_out(tmp_path, arguments, words):
@@ -160,3 +174,34 @@ def test_a_mano_pickle_that_carries_code_is_refused_before_anything_of_it_runs(t
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "home" / "records").exists()
+
+
+def test_a_submission_is_scored_compared_and_written_again_from_the_command_line(tmp_path, data):
+    test = open_layout("freihand", data).split("test")
+    for name, shift_m in (("near", 0.002), ("far", 0.020)):
+        moved = [(points + [shift_m, 0, 0]).tolist() for points in (test.joints_m, test.verts_m)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(moved))
+    home, options = tmp_path / "home", ("--layout", "freihand", "--data", data)
+    cells = [
+        json.loads(
+            palmares("evaluate", tmp_path / f"{name}.json", *options, "--as", name, "--json", home=home).stdout
+        )
+        for name in ("near", "far")
+    ]
+    assert [cell["kind"] for cell in cells] == ["external", "external"]
+    assert cells[1]["metrics"]["abs_mpjpe_mm"]["value"] == pytest.approx(20, rel=1e-9)
+    outcome = json.loads(
+        palmares("compare", "near", "far", "--metric", "abs_mpjpe_mm", "--json", home=home).stdout
+    )
+    assert outcome["difference"] == pytest.approx(-18, rel=1e-6)
+    assert outcome["verdict"] == "near (external) is better"
+    again = tmp_path / "again.json"
+    assert palmares("predict", cells[0]["cell"], "--out", again, "--data", data, home=home).returncode == 0
+    assert json.loads(again.read_text()) == json.loads((tmp_path / "near.json").read_text())
+    bent = tmp_path / "bent.json"
+    bent.write_text(json.dumps([(1000 * p).tolist() for p in (test.joints_m, test.verts_m)]))
+    result = palmares("evaluate", bent, *options, "--as", "bent", home=home)
+    assert result.returncode == 2
+    assert "millimetres" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert len(json.loads(palmares("status", "--json", home=home).stdout)) == 2
