@@ -15,7 +15,7 @@ from itertools import combinations
 
 from reports.boards import SHOWN_ROWS, Board, Row
 from reports.leaderboard import fixed, metric_column
-from reports.long import csv_text, exact, where
+from reports.long import csv_text, escaped, exact, where
 from reports.table import Cell, Column, Number, Table
 
 LADDER = (
@@ -107,22 +107,15 @@ def sensitivity_csv(boards: Sequence[Board]) -> str:
     return csv_text(HEADING, (line for found in (*ladders, *rescored(boards)) for line in _lines(found)))
 
 
-def _lines(found: Sensitivity) -> Iterator[tuple[object, ...]]:
+def _lines(found: Sensitivity) -> Iterator[str]:
     for _, places in found.rows:
         for place in filter(None, places):
             metric, summary = place.board.metrics[place.metric], place.row.summary(place.metric)
             assert summary is not None
-            numbers = (*exact(summary.value, summary.low, summary.high), summary.n)
+            first = escaped(found.key, *where(place.board, place.row), metric.name, metric.title, metric.unit)
             rank = "" if place.rank is None else place.rank
-            texts = (metric.name, metric.title, metric.unit)
-            yield (
-                found.key,
-                *where(place.board, place.row),
-                *texts,
-                *numbers,
-                rank,
-                " ".join(place.row.cells),
-            )
+            bounds = exact(summary.value, summary.low, summary.high)
+            yield f"{first},{bounds},{summary.n},{rank},{' '.join(place.row.cells)}"
 
 
 def _rescored(boards: Sequence[Board]) -> Sensitivity | None:
