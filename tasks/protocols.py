@@ -60,9 +60,9 @@ FREIHAND = Protocol(
 )
 
 _HO3D_TEXT = (
-    "HO-3D's official protocol on {version}'s {frames} evaluation frames: FreiHAND's numbers, and joints after bone "
-    "scale and translation (wrist to middle base as long as the true one, wrist on the true wrist). abs. numbers are "
-    "camera space: submissions usually add the given wrist. MPJPE and MPVPE are relative to the wrist. "
+    "HO-3D's official protocol on every listed evaluation frame ({version} has {frames}): FreiHAND's numbers, and "
+    "joints after bone scale and translation (wrist to middle base as long as the true one, wrist on the true wrist). "
+    "abs. numbers are camera space: submissions usually add the given wrist. MPJPE and MPVPE are relative to the wrist. "
     + _BESIDE
 )
 
