@@ -62,7 +62,7 @@ FREIHAND = Protocol(
 _HO3D_TEXT = (
     "HO-3D's official protocol on every listed evaluation frame ({version} has {frames}): FreiHAND's numbers, and "
     "joints after bone scale and translation (wrist to middle base as long as the true one, wrist on the true wrist). "
-    "abs. numbers are camera space: submissions usually add the given wrist. MPJPE and MPVPE are relative to the wrist. "
+    "abs. numbers are camera space: submissions usually add the given wrist. MPJPE and MPVPE are about the wrist. "
     + _BESIDE
 )
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tasks.layouts.registry import open_layout
@@ -179,12 +180,15 @@ def test_a_mano_pickle_that_carries_code_is_refused_before_anything_of_it_runs(t
 def test_a_submission_is_scored_compared_and_written_again_from_the_command_line(tmp_path, data):
     test = open_layout("freihand", data).split("test")
     for name, shift_m in (("near", 0.002), ("far", 0.020)):
-        moved = [(points + [shift_m, 0, 0]).tolist() for points in (test.joints_m, test.verts_m)]
+        shift = np.array([shift_m, 0, 0])
+        moved = [(points + shift).tolist() for points in (test.joints_m, test.verts_m)]
         (tmp_path / f"{name}.json").write_text(json.dumps(moved))
     home, options = tmp_path / "home", ("--layout", "freihand", "--data", data)
     cells = [
         json.loads(
-            palmares("evaluate", tmp_path / f"{name}.json", *options, "--as", name, "--json", home=home).stdout
+            palmares(
+                "evaluate", tmp_path / f"{name}.json", *options, "--as", name, "--json", home=home
+            ).stdout
         )
         for name in ("near", "far")
     ]
