@@ -11,7 +11,6 @@ from PIL import Image
 from tasks.errors import RequestError
 from tasks.geometry.rasteriser import rasterise
 from tasks.hands.hand import load_hand
-from tasks.hands.model_file import write_pickle
 from tasks.layouts.ho3d import Ho3dV2, Ho3dV3
 from tasks.layouts.ho3d.depth import decode_depth
 from tasks.layouts.ho3d.files import V3, performance_of
@@ -237,14 +236,8 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_licensed_hand_takes_the_place_of_the_open_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "mano"
-    folder.mkdir()
-    write_pickle(load_hand("right").data, folder / "MANO_RIGHT.pkl")
-    write_pickle(load_hand("left").data, folder / "MANO_LEFT.pkl")
-    monkeypatch.setenv("PALMARES_MANO", str(folder))
+@pytest.mark.usefixtures("licensed_hands")
+def test_a_licensed_hand_takes_the_place_of_the_open_one(tmp_path: Path) -> None:
     make_ho3d_v3(tmp_path / "out", size=2, seed=SEED, workers=1)
     assert list(Ho3dV3(tmp_path / "out").check()) == []
     assert json.loads((tmp_path / "out/palmares.json").read_text())["hand"] == "MANO"

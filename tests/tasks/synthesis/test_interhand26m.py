@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 from tasks.errors import RequestError
 from tasks.geometry.rasteriser import rasterise
 from tasks.hands.hand import load_hand
-from tasks.hands.model_file import write_pickle
 from tasks.layouts.interhand26m import InterHand26M, InterHandSamples
 from tasks.synthesis import interhand26m
 from tasks.synthesis.interhand26m import CAPTURES, Made, Shard, make_interhand26m
@@ -203,14 +202,8 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_licensed_hands_take_the_place_of_the_open_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "mano"
-    folder.mkdir()
-    write_pickle(load_hand("right").data, folder / "MANO_RIGHT.pkl")
-    write_pickle(load_hand("left").data, folder / "MANO_LEFT.pkl")
-    monkeypatch.setenv("PALMARES_MANO", str(folder))
+@pytest.mark.usefixtures("licensed_hands")
+def test_licensed_hands_take_the_place_of_the_open_ones(tmp_path: Path) -> None:
     make_interhand26m(tmp_path / "out", size=1, seed=SEED, workers=1)
     assert list(InterHand26M(tmp_path / "out").check()) == []
     assert json.loads((tmp_path / "out/palmares.json").read_text())["hand"] == "MANO"
