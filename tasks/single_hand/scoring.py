@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tasks.base import Protocol
-from tasks.errors import RequestError
 from tasks.metrics import uncertainty
 from tasks.metrics.declarations import CALIBRATION_LEVELS, COVERAGE_COLUMNS
+from tasks.prediction_fields import N_VERTS, check_shapes
 from tasks.registry import metrics_of
 from tasks.single_hand.dataset import HandDataset
 from tasks.single_hand.point_columns import (
@@ -22,17 +22,6 @@ from tasks.single_hand.point_columns import (
 )
 from tasks.single_hand.texture import PIXEL_METRICS, texture_columns
 
-N_VERTS = 778
-SHAPES: dict[str, tuple[int | None, ...]] = {
-    "joints_cam_m": (21, 3),
-    "verts_cam_m": (None, 3),
-    "joints_log_var": (21, 3),
-    "verts_log_var": (N_VERTS, 3),
-    "vertex_rgb": (N_VERTS, 3),
-    "flat_rgb": (3,),
-}
-"""Shape of each field after the samples; None: any number."""
-REQUIRED = "joints_cam_m"
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -58,7 +47,7 @@ def score(
     A sample with a joint or vertex that is not finite is NaN in every column. Only what the protocol asks for is
     computed. Raises RequestError for a missing field or a wrong shape.
     """
-    check_predictions(predictions, len(indices))
+    check_shapes(predictions, "single_hand", len(indices))
     fields = {name: torch.from_numpy(np.asarray(predictions[name], np.float64)) for name in predictions}
     joints_m, verts_m = dataset.truth(indices)
     truth = {"joints_cam_m": joints_m, "verts_cam_m": verts_m}
@@ -82,21 +71,6 @@ def score(
     metrics = metrics_of(protocol)
     names = [column for name in wanted if name not in absent for column in metrics[name].needs]
     return Scores({name: columns[name] for name in names}, absent)
-
-
-def check_predictions(predictions: Mapping[str, np.ndarray], count: int) -> None:
-    """Raise RequestError unless the fields are known, the joints there and all shapes right."""
-    if REQUIRED not in predictions:
-        raise RequestError(f"predictions lack the field '{REQUIRED}': expected it, and what else there is.")
-    for name, values in predictions.items():
-        if name not in SHAPES:
-            raise RequestError(f"unknown prediction field '{name}': expected some of {', '.join(SHAPES)}.")
-        expected, shape = (count, *SHAPES[name]), np.shape(values)
-        if len(shape) != len(expected) or any(
-            e is not None and e != s for e, s in zip(expected, shape, strict=True)
-        ):
-            wanted = str(expected).replace("None", "V")
-            raise RequestError(f"prediction field '{name}' has shape {shape}: expected {wanted}.")
 
 
 def not_applicable(protocol: Protocol, fields: Mapping[str, Tensor]) -> dict[str, str]:

@@ -19,10 +19,11 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 
 from tasks.errors import RequestError
+from tasks.prediction_fields import REQUIRED, SHAPES, check_shapes
 from tasks.submissions import dexycb, interhand26m, json_points
 from tasks.submissions.archive import is_zip, open_only_member
-from tasks.submissions.diagnosis import check_shapes, diagnose, first_not_finite
-from tasks.submissions.fields import SHAPES, ScoredSet, Spool, left_hands, mirror_left_hands, task_of
+from tasks.submissions.diagnosis import diagnose, first_not_finite
+from tasks.submissions.fields import ScoredSet, Spool, left_hands, mirror_left_hands, task_of
 from tasks.submissions.named_arrays import read_arrays, write_arrays
 
 __all__ = ["diagnose", "read_submission", "write_submission"]
@@ -63,7 +64,7 @@ def read_submission(file: Path, layout: str, dataset: ScoredSet, scratch: Path) 
 def _read_npz(file: Path, layout: str, dataset: ScoredSet, spool: Spool) -> dict[str, np.ndarray]:
     if layout == "interhand26m" and interhand26m.is_official(file):
         return interhand26m.read_official(file, dataset, spool)
-    fields = read_arrays(file, SHAPES[task_of(layout)], dataset.ids, spool, ("joints_cam_m",))
+    fields = read_arrays(file, SHAPES[task_of(layout)], dataset.ids, spool, (REQUIRED,))
     mirror_left_hands(fields, dataset)
     return fields
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tasks.errors import RequestError, unknown_name
+from tasks.errors import RequestError
 from tasks.hands.skeleton import JOINTS, Order, reorder
+from tasks.prediction_fields import check_shapes
 from tasks.submissions.evidence import (
     MIN_FRAMES,
     SMALL_M,
@@ -23,7 +24,7 @@ from tasks.submissions.evidence import (
     size_m,
     spread,
 )
-from tasks.submissions.fields import SHAPES, ScoredSet, blocks, task_of
+from tasks.submissions.fields import ScoredSet, blocks, task_of
 
 MOST_FRAMES = 0.9
 """The share of frames in which a mistake has to show."""
@@ -83,23 +84,6 @@ def diagnose(fields: Mapping[str, np.ndarray], layout: str, dataset: ScoredSet) 
         _check_mirror(group, name)
     _check_root(evidence)
     _check_mesh(fields, task)
-
-
-def check_shapes(fields: Mapping[str, np.ndarray], task: str, count: int) -> None:
-    """Raise RequestError unless the joints are there, and every field is known and has one record per frame."""
-    if "joints_cam_m" not in fields:
-        raise RequestError(
-            "the predictions lack the field 'joints_cam_m': expected it, and what else there is."
-        )
-    for name, values in fields.items():
-        if name not in SHAPES[task]:
-            raise unknown_name("prediction field", name, SHAPES[task])
-        expected = (count, *SHAPES[task][name])
-        if values.ndim != len(expected) or any(
-            e is not None and e != n for e, n in zip(expected, values.shape, strict=True)
-        ):
-            wanted = str(expected).replace("None", "V")
-            raise RequestError(f"field '{name}' has shape {values.shape}: expected {wanted}.")
 
 
 def check_finite(fields: Mapping[str, np.ndarray], task: str, dataset: ScoredSet) -> None:

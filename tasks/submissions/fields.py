@@ -9,35 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from tasks.errors import RequestError
+from tasks.prediction_fields import SHAPES
 from tasks.registry import TASKS
 
 BLOCK_BYTES = 2**20
 """Numbers are moved in blocks of about this size, so that memory does not grow with the number of frames."""
-N_VERTS = 778
 MAX_VERTS = 3200
 """Of a mesh in a topology of its own (a once-subdivided hand has 3,093)."""
 MIRRORED_FIELDS = ("joints_cam_m", "verts_cam_m")
-
-Shape = tuple[int | None, ...]
-"""The shape of one record; None is any number up to ``MAX_VERTS``."""
-
-SHAPES: dict[str, dict[str, Shape]] = {
-    "single_hand": {
-        "joints_cam_m": (21, 3),
-        "verts_cam_m": (None, 3),
-        "joints_log_var": (21, 3),
-        "verts_log_var": (N_VERTS, 3),
-        "vertex_rgb": (N_VERTS, 3),
-        "flat_rgb": (3,),
-    },
-    "two_hands": {
-        "joints_cam_m": (2, 21, 3),
-        "verts_cam_m": (2, N_VERTS, 3),
-        "relative_root_m": (3,),
-        "handedness": (2,),
-    },
-}
-"""Task -> field -> shape of one record."""
 
 
 class ScoredSet(Protocol):

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.hands.skeleton import reorder
-from tasks.submissions.fields import SHAPES, ScoredSet, Shape, Spool, block_rows, sample_rows
+from tasks.prediction_fields import SHAPES, Shape
+from tasks.submissions.fields import ScoredSet, Spool, block_rows, sample_rows
 from tasks.submissions.named_arrays import field_names, read_arrays
 
 MM_PER_M = 1000.0

@@ -17,7 +17,8 @@ from pydantic_core import from_json, to_json
 from tasks.errors import RequestError
 from tasks.hands.skeleton import Order, reorder
 from tasks.layouts.records import BadRecordError, record_array
-from tasks.submissions.fields import MAX_VERTS, N_VERTS, Shape, Spool, blocks
+from tasks.prediction_fields import N_VERTS, Shape
+from tasks.submissions.fields import MAX_VERTS, Spool, blocks
 
 CHUNK_BYTES = 2**20
 MAX_SPACE_BYTES = 2**16

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tasks.errors import RequestError, unknown_name
+from tasks.prediction_fields import Shape
 from tasks.submissions.archive import open_archive
-from tasks.submissions.fields import MAX_VERTS, Shape, Spool, block_rows, blocks
+from tasks.submissions.fields import MAX_VERTS, Spool, block_rows, blocks
 
 IDS = "ids"
 MAX_HEADER_BYTES = 4096

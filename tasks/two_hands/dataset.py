@@ -62,6 +62,10 @@ class TwoHandDataset:
         """The id of each frame, by position."""
         return [self.samples.ids[i] for i in self.indices]
 
+    def ids_at(self, indices: Tensor) -> list[str]:
+        """The ids of these positions."""
+        return [self.samples.ids[row] for row in self.indices[indices.numpy()]]
+
     @property
     def clusters(self) -> list[str]:
         """The unit of replication of each frame, by position."""

@@ -7,16 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.errors import RequestError
-
-N_JOINTS, N_VERTS = 21, 778
-SHAPES: dict[str, tuple[int, ...]] = {
-    "joints_cam_m": (2, N_JOINTS, 3),
-    "verts_cam_m": (2, N_VERTS, 3),
-    "relative_root_m": (3,),
-    "handedness": (2,),
-}
-REQUIRED = "joints_cam_m"
+from tasks.prediction_fields import REQUIRED, check_shapes
 
 
 @dataclass(frozen=True)
@@ -35,9 +26,9 @@ class TwoHandPrediction:
     @classmethod
     def of(cls, fields: Mapping[str, np.ndarray], count: int) -> "TwoHandPrediction":
         """The prediction of ``count`` frames. Raises RequestError for a missing or unknown field or a wrong shape."""
-        check_fields(fields, count)
+        check_shapes(fields, "two_hands", count)
         tensors = {name: torch.from_numpy(np.array(values, np.float64)) for name, values in fields.items()}
-        joints_m = whole_hands(tensors["joints_cam_m"])
+        joints_m = whole_hands(tensors[REQUIRED])
         roots_m = joints_m[:, :, 0]
         return cls(
             joints_cam_m=joints_m,
@@ -45,20 +36,6 @@ class TwoHandPrediction:
             verts_cam_m=whole_hands(tensors["verts_cam_m"]) if "verts_cam_m" in tensors else None,
             handedness=tensors.get("handedness"),
         )
-
-
-def check_fields(fields: Mapping[str, np.ndarray], count: int) -> None:
-    """Raise RequestError unless the fields are known, the joints there and all shapes right."""
-    if REQUIRED not in fields:
-        raise RequestError(f"predictions lack the field '{REQUIRED}': expected it, and what else there is.")
-    for name, values in fields.items():
-        if name not in SHAPES:
-            raise RequestError(f"unknown prediction field '{name}': expected some of {', '.join(SHAPES)}.")
-        expected = (count, *SHAPES[name])
-        if np.shape(values) != expected:
-            raise RequestError(
-                f"prediction field '{name}' has shape {np.shape(values)}: expected {expected}."
-            )
 
 
 def whole_hands(points_m: Tensor) -> Tensor:

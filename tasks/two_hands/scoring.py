@@ -113,7 +113,7 @@ def _intaghand(case: Case) -> Columns:
 def _im2hands(case: Case) -> Columns:
     columns = _pair_columns(case)
     if meshes := case.meshes(case.pairs):
-        ids = np.array(case.dataset.ids)[case.indices[case.pairs].numpy()].tolist()
+        ids = case.dataset.ids_at(case.indices[case.pairs])
         columns |= _spread(surface_columns(*meshes, ids, case.hands), case.pairs)
         columns |= _spread(penetration_columns(meshes[0], case.hands), case.pairs)
     return columns

@@ -107,7 +107,7 @@ def _check_fits(file: str, tables: Tables, sound: np.ndarray) -> Iterator[Proble
 
 
 def _model_text(off: int, known: int) -> str:
-    from tasks.layouts.interhand26m.fits import hand_in_use
+    from tasks.layouts.decoding import hand_in_use
 
     return (
         f"{off} of {known} fits lie more than {MM * FIT_TOLERANCE_M:g} mm from the joints: were they made with another "
@@ -132,7 +132,8 @@ def _fit_errors_m(tables: Tables, sound: np.ndarray) -> np.ndarray:
 
 def _regressed_m(fits: Fits, rows: np.ndarray) -> np.ndarray:
     """(k, 2, 21, 3) joints of fits in the world, order B."""
-    from tasks.layouts.interhand26m.fits import hand_in_use, world_verts_m
+    from tasks.layouts.decoding import hand_in_use
+    from tasks.layouts.interhand26m.fits import world_verts_m
 
     regressors = [hand_in_use(side).joint_regressor21("interhand26m").double().numpy() for side in SIDES]
     return np.stack(regressors) @ world_verts_m(fits, rows)

@@ -1,31 +1,19 @@
 """Decodes MANO fits into meshes in a camera's frame, and regresses InterHand2.6M's joints from meshes."""
 
-import os
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from tasks.errors import RequestError
-from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
 from tasks.hands.skeleton import Side
+from tasks.layouts.decoding import hand_in_use
 from tasks.layouts.interhand26m.capture_files import Cameras, Fits
 from tasks.layouts.interhand26m.files import C_TO_B, REGRESSOR, SIDES
 from tasks.layouts.interhand26m.frames import fit_to_camera, rest_wrist_m, to_camera
 
 AT_ONCE = 1024
 """Frames decoded together: bounds the memory."""
-
-
-def hand_in_use(side: Side) -> HandModel:
-    """The hand that ``load_hand`` gives, kept between calls and made anew when another one is chosen."""
-    return _hand(side, os.environ.get(ENVIRONMENT, ""))
-
-
-@lru_cache(maxsize=4)
-def _hand(side: Side, mano_folder: str) -> HandModel:
-    return load_hand(side)
 
 
 def world_verts_m(fits: Fits, rows: np.ndarray) -> np.ndarray:
