@@ -36,6 +36,8 @@ class MethodSpec:
     config: str
     flags: tuple[str, ...] = ()
     """What the method sees at test time beyond what the task gives to all, e.g. ``true wrist``: a row of its own."""
+    keypoints: bool = False
+    """Whether it is driven by the 3D keypoints of ``batch.keypoints_cam_m``: the truth, or another method's."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Stage(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """Names of the upstream stages whose trained modules this one is given."""
 
+    reads_keypoints: ClassVar[bool] = False
+    """Whether it is trained on the keypoints that it will be given, and not on true ones."""
+    derives: ClassVar[bool] = False
+    """Whether ``derive`` must have been run over the training and validation set before it trains."""
+
     def config_slice(self, config: MethodConfig) -> dict[str, Any]:
         """The part of the config that changes this stage's weights; the stage cache is keyed by it."""
         return config.model_dump(mode="json")
@@ -67,6 +74,25 @@ class Stage(ABC):
     def training(self, config: MethodConfig) -> TrainingConfig:
         """The settings of the generic loop for this stage."""
         return config.training
+
+    def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
+        """The samples of a dataset that it can learn from, and how many were left out by reason."""
+        return dataset, {}
+
+    def prepare(self, batch: Any, noise: torch.Generator) -> Any:
+        """A batch with what it lacks for the loss, drawn from ``noise``; on the CPU, by the thread that gathers."""
+        return batch
+
+    def derive_slice(self, config: MethodConfig) -> dict[str, Any]:
+        """The part of the config that changes what ``derive`` gives; what was derived is kept by it."""
+        raise NotImplementedError
+
+    def derive(self, upstream: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor]:
+        """What is worked out of every sample once, by trained upstream stages: (B, ...) by name; in ``batch.derived``.
+
+        Depends on each sample alone, never on what is beside it in the batch, and on no global random generator.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def build(self, config: MethodConfig, hand: HandModel, upstream: Mapping[str, nn.Module]) -> nn.Module:

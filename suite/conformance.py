@@ -131,7 +131,7 @@ def training_lowers_the_loss(bench: Bench) -> str:
 def _train_a_little(bench: Bench, stage: Stage, module: nn.Module) -> str:
     batch = bench.batch()
     if stage.fit is not None:
-        stage.fit(module, whole_set(bench.data["train"], BATCH))
+        stage.fit(module, whole_set(stage, bench.data["train"], BATCH))
         return ""
     optimiser = torch.optim.Adam(module.parameters(), lr=bench.method.config.training.learning_rate)
     losses = []

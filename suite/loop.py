@@ -109,7 +109,7 @@ def train_stage(
 ) -> nn.Module:
     """Train a stage to the end, from its last checkpoint where there is one; returns the bare module on the CPU."""
     if stage.fit is not None:
-        stage.fit(module, whole_set(data["train"], stage.training(config).batch_size))
+        stage.fit(module, whole_set(stage, data["train"], stage.training(config).batch_size))
         session.report({}, None)
         return module
     settings = stage.training(config)
@@ -206,8 +206,8 @@ class _Run:
         for step in range(self.schedule.steps_per_epoch):
             whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
             share = whole[self.session.rank :: self.session.world_size]
-            batch = self.data["train"].gather(share).to(self.session.device)
-            yield self._augment(batch, self.config.augment, noise)
+            batch = self.stage.prepare(self.data["train"].gather(share), noise)
+            yield self._augment(batch.to(self.session.device), self.config.augment, noise)
 
     @torch.no_grad()
     def validate(self, epoch: int) -> list[Point]:
@@ -218,7 +218,7 @@ class _Run:
         sums: dict[str, float] = {}
         step = (epoch + 1) * self.schedule.steps_per_epoch
         progress = Progress(epoch, self.settings.epochs, step, self.schedule.steps)
-        for batch in whole_set(self.data["val"], self.batch_size):
+        for batch in whole_set(self.stage, self.data["val"], self.batch_size):
             with self._autocast():
                 terms = self.stage.loss(self.bare, batch.to(self.session.device), progress)
             for name, value in terms.items():
@@ -272,10 +272,11 @@ def _fused(parameters: list[nn.Parameter]) -> bool:
     return all(p.dtype == torch.float32 for p in parameters)
 
 
-def whole_set(dataset: Any, batch_size: int) -> Iterator[Any]:
-    """Every sample once, in order."""
+def whole_set(stage: Stage, dataset: Any, batch_size: int) -> Iterator[Any]:
+    """Every sample once, in order; what is drawn about a batch is the same every time."""
     for start in range(0, len(dataset), batch_size):
-        yield dataset.gather(torch.arange(start, min(start + batch_size, len(dataset))))
+        batch = dataset.gather(torch.arange(start, min(start + batch_size, len(dataset))))
+        yield stage.prepare(batch, torch.Generator().manual_seed(start))
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from methods.base import Method
+from methods.base import Method, Stage
 from methods.registry import load_config_model, load_method
 from suite import environment
 from suite.home import Home, write_json
 from suite.loop import Session, mix, train_stage
 from suite.stages import StageCache
 from suite.train import STATE_FILE, StageJob
+from tasks.errors import RequestError
 from tasks.hands.hand import load_hand
 from tasks.layouts.registry import open_layout
 from tasks.registry import load_task
@@ -73,7 +74,9 @@ def work(job: StageJob, session: Session) -> None:
     method = make_method(job.method, job.config)
     stage = next(stage for stage in method.stages() if stage.name == job.stage)
     task = load_task(job.task)
-    data = task.open(open_layout(job.layout, Path(job.root)), method.config.image_size_px)
+    data, frames = learnable(
+        stage, task.open(open_layout(job.layout, Path(job.root)), method.config.image_size_px)
+    )
     upstream = load_stages(cache, method, job.upstream)
     torch.manual_seed(mix(job.seed, -2, 0))
     module = stage.build(method.config, method.hand, upstream)
@@ -92,9 +95,25 @@ def work(job: StageJob, session: Session) -> None:
             "parameters": sum(p.numel() for p in trained.parameters()),
             "workers": session.world_size,
             "device": device_name(session.device),
+            "samples": frames,
             "train_s": round(time.time() - started, 3),
         }
         cache.publish(job.key, trained, job.curve, note)
+
+
+def learnable(stage: Stage, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The training and validation samples that a stage can learn from, and how many of each there are and are not.
+
+    Raises RequestError where none is left to train on.
+    """
+    chosen = {split: stage.select(data[split]) for split in ("train", "val")}
+    counts = {split: {"used": len(kept), "left_out": why} for split, (kept, why) in chosen.items()}
+    if not counts["train"]["used"]:
+        why = ", ".join(f"{number} {reason}" for reason, number in counts["train"]["left_out"].items())
+        raise RequestError(
+            f"stage '{stage.name}' has no training sample left: {why or 'the split is empty'}."
+        )
+    return {split: kept for split, (kept, _) in chosen.items()}, counts
 
 
 def make_method(name: str, config: str) -> Method:

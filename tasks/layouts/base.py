@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tasks.errors import RequestError
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -91,6 +93,8 @@ class TwoHandSamples(ABC):
     """(n, 2) bool: the hand has MANO parameters."""
     box_px: np.ndarray
     """(n, 4) float64: x, y, width, height of the annotated box around the hands."""
+    image_size_px: np.ndarray
+    """(n, 2) int64: width and height of the whole image, as annotated."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -105,6 +109,13 @@ class TwoHandSamples(ABC):
     @abstractmethod
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8, sRGB, whole. Raises RequestError that names the file when it is missing or undecodable."""
+
+    def brightness(self, index: int) -> float:
+        """The image's mean, 0 to 255; NaN for one that cannot be decoded."""
+        try:
+            return float(self.image(index).mean())
+        except RequestError:
+            return float("nan")
 
 
 class Layout(ABC):

@@ -34,44 +34,46 @@ def first_unusable(crops_px: np.ndarray) -> int | None:
     return int(np.argmax(bad)) if bad.any() else None
 
 
-def intrinsics_of_crops(intrinsics_px: np.ndarray, crops_px: np.ndarray) -> np.ndarray:
-    """(n, 3, 3) float64 intrinsics of the crops (n, 3), resized to ``CROP_SIZE_PX``, of whole-image ones (n, 3, 3)."""
+def intrinsics_of_crops(
+    intrinsics_px: np.ndarray, crops_px: np.ndarray, size_px: int = CROP_SIZE_PX
+) -> np.ndarray:
+    """(n, 3, 3) float64 intrinsics of the crops (n, 3), resized to ``size_px``, of whole-image ones (n, 3, 3)."""
     left, top, side = torch.from_numpy(np.asarray(crops_px, np.float64)).unbind(dim=1)
     k = crop_intrinsics(torch.from_numpy(np.asarray(intrinsics_px, np.float64)), left, top)
-    scale = CROP_SIZE_PX / side
+    scale = size_px / side
     return scale_intrinsics(k, scale, scale).numpy()
 
 
-def crop_image(image: np.ndarray, crop_px: np.ndarray) -> np.ndarray:
-    """(224, 224, 3) uint8 of an image (H, W, 3): area average when shrinking, bilinear when growing."""
-    return np.round(_resample(image, crop_px)).astype(np.uint8)
+def crop_image(image: np.ndarray, crop_px: np.ndarray, size_px: int = CROP_SIZE_PX) -> np.ndarray:
+    """(S, S, 3) uint8 of an image (H, W, 3): area average when shrinking, bilinear when growing."""
+    return np.round(_resample(image, crop_px, size_px)).astype(np.uint8)
 
 
 def crop_mask(mask: np.ndarray, crop_px: np.ndarray) -> np.ndarray:
     """(224, 224) bool: pixels of which more than half is covered by the mask (H, W)."""
-    return _resample(mask[..., None], crop_px)[..., 0] > 0.5
+    return _resample(mask[..., None], crop_px, CROP_SIZE_PX)[..., 0] > 0.5
 
 
-def _resample(pixels: np.ndarray, crop_px: np.ndarray) -> np.ndarray:
-    """(224, 224, C) float64 of (H, W, C), one axis after the other."""
+def _resample(pixels: np.ndarray, crop_px: np.ndarray, size_px: int) -> np.ndarray:
+    """(S, S, C) float64 of (H, W, C), one axis after the other."""
     left, top, side = crop_px
     height, width, channels = pixels.shape
-    columns, columns_at = _weights(left, side, width)
-    rows, rows_at = _weights(top, side, height)
+    columns, columns_at = _weights(left, side, width, size_px)
+    rows, rows_at = _weights(top, side, height, size_px)
     part = pixels[rows_at, columns_at].astype(np.float64)
     old_height, old_width = part.shape[:2]  # zero for a crop beside the image
-    half = (rows @ part.reshape(old_height, old_width * channels)).reshape(CROP_SIZE_PX, old_width, channels)
-    whole = columns @ half.swapaxes(0, 1).reshape(old_width, CROP_SIZE_PX * channels)
-    return whole.reshape(CROP_SIZE_PX, CROP_SIZE_PX, channels).swapaxes(0, 1)
+    half = (rows @ part.reshape(old_height, old_width * channels)).reshape(size_px, old_width, channels)
+    whole = columns @ half.swapaxes(0, 1).reshape(old_width, size_px * channels)
+    return whole.reshape(size_px, size_px, channels).swapaxes(0, 1)
 
 
-def _weights(start: float, side: float, n_pixels: int) -> tuple[sparse.csr_matrix, slice]:
-    """(224, m) weights of the m old pixels that the crop touches along one axis, and which these are."""
-    step = side / CROP_SIZE_PX
+def _weights(start: float, side: float, n_pixels: int, size_px: int) -> tuple[sparse.csr_matrix, slice]:
+    """(S, m) weights of the m old pixels that the crop touches along one axis, and which these are."""
+    step = side / size_px
     first = int(np.clip(np.floor(start - 1), 0, n_pixels))
     last = int(np.clip(np.ceil(start + side + 1), first, n_pixels))
     old = np.arange(first, last)
-    begin = start + step * np.arange(CROP_SIZE_PX)[:, None]
+    begin = start + step * np.arange(size_px)[:, None]
     if step >= 1:
         weights = np.clip(np.minimum(begin + step, old + 1) - np.maximum(begin, old), 0, None) / step
     else:

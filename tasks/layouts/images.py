@@ -42,3 +42,13 @@ def defect(path: Path, mode: str, kind: str, size_px: tuple[int, int]) -> tuple[
     except Exception as error:  # PIL raises a dozen types for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return f"cannot be decoded: {reason}", None
+
+
+def coarse_mean(path: Path) -> float:
+    """The mean of a JPEG's pixels, 0 to 255, from an eighth of its resolution; NaN for one that cannot be decoded."""
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (image.width // 8, image.height // 8))
+            return float(np.asarray(image.convert("RGB")).mean())
+    except Exception:  # PIL raises a dozen types for a damaged file
+        return float("nan")

@@ -1,10 +1,7 @@
 """A split in memory: labels as tensors, images decoded once and kept as bytes."""
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,27 +9,23 @@ from PIL import Image
 from torch import Tensor
 
 from tasks.geometry.cameras import project, scale_intrinsics
+from tasks.image_cache import CACHE_BYTES, ImageCache
 from tasks.layouts.base import HandSamples
 from tasks.single_hand.batch import HandBatch
 
-Result = TypeVar("Result")
 VALIDATION_SHARE = 0.05
 VALIDATION_SEED = 0
 
 
 class HandDataset:
-    """Images of a split at one size, gathered in batches by position.
-
-    Decoded images stay in memory as uint8 while they fit into ``cache_bytes``; the rest is decoded again at each use,
-    by several threads.
-    """
+    """Images of a split at one size, gathered in batches by position."""
 
     def __init__(
         self,
         samples: HandSamples,
         indices: Sequence[int] | np.ndarray,
         image_size_px: int,
-        cache_bytes: int = 2**31,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.samples = samples
         self.indices = np.asarray(indices, dtype=np.int64)
@@ -44,9 +37,8 @@ class HandDataset:
             "betas": _float32(samples.betas),
         }
         self._intrinsics_px = torch.from_numpy(np.asarray(samples.intrinsics_px, dtype=np.float64))
-        capacity = min(len(self.indices), cache_bytes // (4 * image_size_px**2))
-        self._cache = torch.empty((capacity, 4, image_size_px, image_size_px), dtype=torch.uint8)
-        self._filled = np.zeros(len(self.indices), dtype=bool)
+        shape = (4, image_size_px, image_size_px)  # RGB and mask (0 or 1)
+        self._pixels = ImageCache(len(self.indices), shape, self._decode, cache_bytes)
         self._scale = torch.ones((len(self.indices), 2), dtype=torch.float64)
         self._has_mask = torch.zeros(len(self.indices), dtype=torch.bool)
 
@@ -70,7 +62,7 @@ class HandDataset:
 
     def gather(self, indices: Tensor) -> HandBatch:
         """The batch of these positions (B,) int64. Raises RequestError for an image that cannot be decoded."""
-        pixels = self._pixels(indices)
+        pixels = self._pixels.take(indices.numpy())
         annotation = self._annotation[indices]
         labels = {name: values[annotation] for name, values in self._labels.items()}
         labels["verts_cam_m"] = _float32(self.samples.verts(annotation.numpy()))
@@ -102,19 +94,6 @@ class HandDataset:
         annotation = self._annotation[indices].numpy()
         joints_m, verts_m = self.samples.joints_m[annotation], self.samples.verts(annotation)
         return torch.from_numpy(joints_m.astype(np.float64)), torch.from_numpy(verts_m.astype(np.float64))
-
-    def _pixels(self, indices: Tensor) -> Tensor:
-        """(B, 4, S, S) uint8: RGB and mask (0 or 1)."""
-        positions = indices.numpy()
-        missing = np.unique(positions[~self._filled[positions]])
-        decoded = dict(zip(missing.tolist(), map_threads(self._decode, missing.tolist()), strict=True))
-        for position, pixels in decoded.items():
-            if position < len(self._cache):
-                self._cache[position] = pixels
-                self._filled[position] = True
-        if self._filled[positions].all():
-            return self._cache[indices]
-        return torch.stack([decoded[p] if p in decoded else self._cache[p] for p in positions.tolist()])
 
     def _decode(self, position: int) -> Tensor:
         size = self.image_size_px
@@ -156,14 +135,6 @@ def split_validation(clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     held_out = set(names[: max(1, round(VALIDATION_SHARE * len(names)))])
     is_held_out = np.array([cluster in held_out for cluster in clusters], dtype=bool)
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
-
-
-def map_threads(function: Callable[[int], Result], items: Sequence[int]) -> list[Result]:
-    """The function of each item, in order, by threads where there are several items (PIL decodes without the GIL)."""
-    if len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as pool:
-        return list(pool.map(function, items))
 
 
 def _hash(name: str) -> str:

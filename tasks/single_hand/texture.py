@@ -8,9 +8,10 @@ from torch import Tensor
 
 from tasks.errors import RequestError
 from tasks.geometry.rasteriser import interpolate, rasterise
+from tasks.image_cache import map_threads
 from tasks.metrics import texture
 from tasks.metrics.lpips import load_lpips
-from tasks.single_hand.dataset import HandDataset, map_threads
+from tasks.single_hand.dataset import HandDataset
 
 CHUNK = 16
 TRUE_MASK = ("psnr_db", "ssim", "texture_l1", "lpips")

@@ -1,8 +1,9 @@
 """The two-hand task: joints, meshes and relative place of both hands from one RGB image.
 
-``dataset`` hands over the truth by position, ``prediction`` checks what is scored, ``scoring`` measures it by a
-protocol (``joints``, ``meshes`` and ``surfaces`` hold its parts, ``canonical`` the frame of implicit hands), and
-``renders`` shows it. ``TwoHands`` is what the engine holds.
+``batch`` is what a method sees, ``dataset`` gathers batches and hands over the truth by position (``crops`` says where
+images are cut, ``selection`` which frames can be learnt from), ``augmentation`` changes batches in training;
+``prediction`` checks what is scored, ``scoring`` measures it by a protocol (``joints``, ``meshes`` and ``surfaces`` are
+its parts, ``canonical`` the frame of implicit hands), ``renders`` shows it. ``TwoHands`` is what the engine holds.
 """
 
 from collections.abc import Mapping
@@ -16,11 +17,13 @@ from tasks.hands.hand import HandModel, load_hand
 from tasks.layouts.base import Layout
 from tasks.registry import TASKS
 from tasks.single_hand.scoring import Scores
+from tasks.two_hands.augmentation import augment
+from tasks.two_hands.batch import TwoHandBatch
 from tasks.two_hands.dataset import SIDES, TwoHandDataset
 from tasks.two_hands.renders import render_rows
 from tasks.two_hands.scoring import score
 
-__all__ = ["Scores", "TwoHandDataset", "TwoHands"]
+__all__ = ["Scores", "TwoHandBatch", "TwoHandDataset", "TwoHands"]
 
 NATIVE_SIZE_PX = 256
 """The side of the crops that InterHand2.6M's and IntagHand's networks see."""
@@ -30,6 +33,7 @@ class TwoHands:
     """The task as the engine holds it: data in, scores and pictures out."""
 
     spec: TaskSpec = TASKS["two_hands"]
+    augment = staticmethod(augment)
 
     def __init__(self) -> None:
         self.hands: dict[str, HandModel] = {side: load_hand(side).cpu() for side in SIDES}

@@ -8,11 +8,9 @@ from torch import Tensor
 from tasks.geometry.alignment import align_bone
 from tasks.hands.hand import HandModel
 from tasks.metrics import points
-from tasks.two_hands.dataset import SIDES
+from tasks.two_hands.dataset import SIDES, TIPS
 
 WRIST, MIDDLE_MCP = 0, 9
-TIPS = "intaghand"
-"""745 317 444 556 673 beside the model's 16 rows."""
 
 
 def regressed_joints(verts_m: Tensor, hands: Mapping[str, HandModel]) -> Tensor:

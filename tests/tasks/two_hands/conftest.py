@@ -55,6 +55,7 @@ class MemoryPairs(TwoHandSamples):
         self.verts_m[~self.has_fit] = np.nan
         self.intrinsics_px = np.tile(np.array([[FOCAL_PX, 0, 48], [0, FOCAL_PX, 36], [0, 0, 1.0]]), (n, 1, 1))
         self.box_px = np.tile(np.array([14.0, 4, 68, 64]), (n, 1))
+        self.image_size_px = np.tile(np.array(SIZE_PX), (n, 1))
         self.lost_images: set[int] = set()
 
     def fits(self, indices):
