@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tasks.errors import RequestError
-from tasks.layouts.images import decode, defect
+from tasks.layouts.images import coarse_mean, decode, defect
 
 
 def test_pixels_come_back_in_the_mode_that_was_asked_for(tmp_path: Path) -> None:
@@ -52,3 +52,13 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     assert defect(tmp_path / "none.jpg", "RGB", "JPEG", (1, 1))[0] == "is missing"
     with pytest.raises(RequestError, match="is no readable JPEG"):
         decode(tmp_path, "RGB", "JPEG", "dexycb")
+
+
+def test_the_coarse_mean_of_a_jpeg_is_its_mean_and_damage_is_nan(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 60, (512, 334, 3), dtype=np.uint8)
+    whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    Image.fromarray(noise).save(whole, quality=90)
+    cut.write_bytes(whole.read_bytes()[:5000])
+    assert abs(coarse_mean(whole) - decode(whole, "RGB", "JPEG", "interhand26m").mean()) < 0.5
+    assert np.isnan(coarse_mean(cut))
+    assert np.isnan(coarse_mean(tmp_path / "absent.jpg"))
