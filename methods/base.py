@@ -72,7 +72,11 @@ class Stage(ABC):
         return config.model_dump(mode="json")
 
     def training(self, config: MethodConfig) -> TrainingConfig:
-        """The settings of the generic loop for this stage."""
+        """The settings of the generic loop for this stage: the method's only ones, where it has one stage."""
+        from methods.config import SingleStageConfig
+
+        if not isinstance(config, SingleStageConfig):
+            raise NotImplementedError(f"stage '{self.name}' does not say which training settings are its own")
         return config.training
 
     def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:

@@ -47,8 +47,13 @@ class MethodConfig(Strict):
     """The fields that every method has."""
 
     image_size_px: int = Field(224, ge=32, le=512)
-    training: TrainingConfig = TrainingConfig()
     augment: AugmentConfig = AugmentConfig()
+
+
+class SingleStageConfig(MethodConfig):
+    """Those of a method with one stage."""
+
+    training: TrainingConfig = TrainingConfig()
 
 
 Config = TypeVar("Config", bound=MethodConfig)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from methods.config import MethodConfig, Strict
+from methods.config import SingleStageConfig, Strict
 from methods.layers.backbone_config import BackboneConfig
 
 
@@ -141,7 +141,7 @@ class WeakSupervision(Strict):
     texture_from: float = Field(0.5, ge=0, le=1)
 
 
-class AmvurConfig(MethodConfig):
+class AmvurConfig(SingleStageConfig):
     """Everything that an ablation may change."""
 
     backbone: BackboneConfig = BackboneConfig()

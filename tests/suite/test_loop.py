@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from methods.base import Stage
-from methods.config import MethodConfig, TrainingConfig
+from methods.config import SingleStageConfig, TrainingConfig
 from suite.curves import CurveFile, make_point, read_curve
 from suite.loop import PlainSession, Schedule, TrainingDivergedError, ahead, mix, train_stage
 
@@ -69,7 +69,7 @@ def no_augment(batch, settings, generator):
 
 
 def run(folder, stage, epochs=4, seed=0):
-    config = MethodConfig(training=TrainingConfig(epochs=epochs, batch_size=16, learning_rate=0.05))
+    config = SingleStageConfig(training=TrainingConfig(epochs=epochs, batch_size=16, learning_rate=0.05))
     data = {"train": Line(100), "val": Line(20)}
     torch.manual_seed(mix(seed, -2, 0))
     module = stage.build(config, None, {})

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from methods.config import MethodConfig, Strict
+from methods.config import SingleStageConfig, Strict
 from methods.layers.backbone_config import BackboneConfig
 
 
@@ -17,7 +17,7 @@ class LossWeights(Strict):
     betas: float = Field(0.001, ge=0)
 
 
-class ManoRegressorConfig(MethodConfig):
+class ManoRegressorConfig(SingleStageConfig):
     """Backbone, one hidden layer, parameters."""
 
     backbone: BackboneConfig = BackboneConfig()

@@ -11,5 +11,5 @@ SPEC = MethodSpec(
     summary="the mean training hand in the mean place, in the mean skin colour; sees no image",
     source="closed form",
     implementation="methods.baselines.mean_hand.method:MeanHand",
-    config="methods.config:MethodConfig",
+    config="methods.config:SingleStageConfig",
 )

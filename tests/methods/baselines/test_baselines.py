@@ -7,7 +7,7 @@ from methods.base import Progress
 from methods.baselines.mano_regressor.config import ManoRegressorConfig
 from methods.baselines.mano_regressor.method import ManoRegressor
 from methods.baselines.mean_hand.method import MeanHand
-from methods.config import MethodConfig
+from methods.config import SingleStageConfig
 from methods.layers.backbone_config import BackboneConfig
 from tasks.hands.hand import HandModel
 from tasks.single_hand.batch import HandBatch
@@ -21,7 +21,7 @@ def part(batch: HandBatch, index: slice) -> HandBatch:
 
 
 def test_mean_hand_predicts_the_mean_whatever_the_batches(hand: HandModel, batch: HandBatch) -> None:
-    method = MeanHand(MethodConfig(image_size_px=64), hand)
+    method = MeanHand(SingleStageConfig(image_size_px=64), hand)
     (stage,) = method.stages()
     module = stage.build(method.config, hand, {})
     assert stage.fit is not None
