@@ -46,7 +46,7 @@ class AugmentConfig(Strict):
 class TwoHandAugmentConfig(AugmentConfig):
     """The same for crops of two hands, which a mirror turns into crops of two hands."""
 
-    flip: float = Field(0.0, ge=0, le=1, description="probability of a mirror, in which the hands change names")
+    flip: float = Field(0.0, ge=0, le=1, description="probability of a mirror, which swaps the hands")
 
 
 class MethodConfig(Strict):
