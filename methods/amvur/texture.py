@@ -6,12 +6,12 @@ the features that lie there.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from methods.amvur.config import TextureConfig
 from methods.layers.attention import AttentionBlock
 from methods.layers.backbone import IMAGENET_MEAN, IMAGENET_STD
 from methods.layers.coarse_mesh import CoarseMesh
+from methods.layers.sampling import sample_normalised
 
 N_CONTEXT = 21
 
@@ -28,8 +28,7 @@ def reverse_interpolate(maps: list[Tensor], points: Tensor, rule: str, image_siz
         if rule == "released":
             size = points.new_tensor([feature_map.shape[-1], feature_map.shape[-2]])
             grid = (points + 1) * image_size_px / size - 1
-        sample = F.grid_sample(feature_map, grid[:, :, None], padding_mode="border", align_corners=False)
-        samples.append(sample[..., 0].mT)
+        samples.append(sample_normalised(feature_map, grid))
     return torch.cat(samples, -1)
 
 

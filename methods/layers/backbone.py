@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from methods.layers.backbone_config import BackboneConfig
 from methods.layers.hrnet import HRNetW64
 from methods.layers.resnet import ResidualNetwork
+from methods.layers.resnet50 import ResNet50
 from tasks.errors import RequestError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -38,9 +39,11 @@ class Backbone(nn.Module):
         return self.network((image - self.mean) / self.std)
 
 
-def _network(config: BackboneConfig, image_size_px: int) -> HRNetW64 | ResidualNetwork:
+def _network(config: BackboneConfig, image_size_px: int) -> HRNetW64 | ResNet50 | ResidualNetwork:
     if config.kind == "hrnet_w64":
         return HRNetW64()
+    if config.kind == "resnet50":
+        return ResNet50()
     if len(config.widths) != len(config.blocks):
         raise RequestError(
             "backbone.widths and backbone.blocks differ in length; give one number of each per map."
@@ -51,14 +54,19 @@ def _network(config: BackboneConfig, image_size_px: int) -> HRNetW64 | ResidualN
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Start from a state dict. Keys the file has beyond the network (a classifier) are ignored, missing ones are not.
+    """Start from a state dict. Keys the file has beyond the network (a classifier) are ignored, missing ones are not,
+    but for the batch counters of batch norms, which files from before torch 0.4.1 lack.
 
     Raises RequestError for a missing or damaged file and for weights of another network.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)
-        missing = [key for key in network.state_dict() if key not in state]
+        missing = [
+            key
+            for key in network.state_dict()
+            if key not in state and not key.endswith("num_batches_tracked")
+        ]
         if not missing:
             network.load_state_dict(state, strict=False)
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from methods.config import Strict
 class BackboneConfig(Strict):
     """An image network that returns one global vector and a pyramid of feature maps."""
 
-    kind: Literal["residual", "hrnet_w64"] = "residual"
+    kind: Literal["residual", "hrnet_w64", "resnet50"] = "residual"
     stem_stride: int = Field(4, ge=1, description="residual only: pixels per cell of the first map")
     widths: tuple[int, ...] = Field((48, 96, 192), description="residual only: channels of each map")
     blocks: tuple[int, ...] = Field((2, 2, 2), description="residual only: residual blocks of each map")
