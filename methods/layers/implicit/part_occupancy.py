@@ -11,7 +11,7 @@ monotone, comes after the maximum. Queries pass in blocks whose activations stay
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -191,19 +191,23 @@ class PartOccupancy(nn.Module):
         pose_code = self.pose_code(network, starts.flatten(1)[None])
         own = torch.cat([starts, lengths[..., None]], -1).transpose(0, 1)
         codes = torch.cat([own, length_code.expand(N_PARTS, -1, -1), pose_code], -1)
-        constant = self.linear[0](network, codes).transpose(0, 1)[:, :, None]
-        return transforms[..., :3, :3].mT @ self.linear[0].weight[network, :, :3], constant
+        first = self._linear()[0]
+        constant = first(network, codes).transpose(0, 1)[:, :, None]
+        return transforms[..., :3, :3].mT @ first.weight[network, :, :3], constant
+
+    def _linear(self) -> list[PartLinear]:
+        return cast("list[PartLinear]", list(self.linear))
 
     def _later_layers(self, network: int) -> Layers:
         """Residual layers with their identities; the feature's rows apart."""
-        weights = [linear.weight[network] for linear in self.linear[1:]]
+        weights = [linear.weight[network] for linear in self._linear()[1:]]
         at = self.feature_layer - 2
         weights[at], feature_weight = weights[at].split(
             [weights[at].shape[1] - self.feature_size, self.feature_size], 1
         )
         identity = torch.eye(weights[0].shape[1]).to(feature_weight)
         residual = [weight + identity for weight in weights[:-1]]
-        biases = [linear.bias[network, :, None] for linear in self.linear[1:]]
+        biases = [linear.bias[network, :, None] for linear in self._linear()[1:]]
         return Layers([*residual, weights[-1]], biases, feature_weight, at)
 
 
