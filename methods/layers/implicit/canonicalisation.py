@@ -10,24 +10,19 @@ Source: Karunratanakul et al., "A Skeleton-Driven Neural Occupancy Representatio
 korrawe/halo: halo/models/halo_adapter. There the frames carry no gradient and angles are kept 0.08 degrees from 0.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from methods.layers.implicit.canonical_hand import CANONICAL_HAND, plane_normals
 from methods.layers.implicit.directions import frame, unit_cross, unit_or
-from methods.layers.rotations import axis_angle_to_matrix
+from methods.layers.precision import full_precision
 from tasks.hands.skeleton import FINGERS, JOINTS_MANO16, MANO_FINGERS, MIDDLE_MCP
 
 PARTS = ("palm", *JOINTS_MANO16[1:])
 """HALO's 16 parts, in the order of MANO's joints: a vertex belongs to the part of its largest skinning weight."""
-
-PALM_PLANE_ANGLES = (0.8, 0.2, 0.2)
-"""Radians between the planes thumb-index, index-middle, middle-ring, ring-pinky: the palm is an arch."""
-METACARPAL_ANGLES = (0.4, 0.2, 0.2, 0.2)
-"""Radians between neighbouring metacarpals, thumb to pinky."""
 
 _KEPT = [0, *(4 * FINGERS.index(finger) + bone for finger in MANO_FINGERS for bone in (2, 3, 4))]
 """The joints, order B, at the far end of the 16 parts' bones; 0 for the palm."""
@@ -50,7 +45,8 @@ def canonicalise(joints: Tensor) -> Bones:
 
     Finite, with finite gradients, for any finite joints: a bone without length goes on as its parent does.
     """
-    transforms, lengths = joint_transforms(joints)
+    with full_precision(joints):
+        transforms, lengths = joint_transforms(joints)
     return Bones(transforms[:, _KEPT], lengths[:, _KEPT_LENGTHS])
 
 
@@ -62,44 +58,13 @@ def joint_transforms(joints: Tensor) -> tuple[Tensor, Tensor]:
     starts = torch.cat([joints[:, :1].expand(-1, 5, -1)[:, :, None], _fingers(joints)[:, :, :3]], 2)
     vectors = _fingers(joints) - starts
     lengths = torch.linalg.vector_norm(vectors, dim=-1)
-    canonical = canonical_hand().frames.to(joints)
+    canonical = CANONICAL_HAND.frames.to(joints)
     rotation = canonical[:, None] @ _posed_frames(vectors, lengths).mT
     reach = lengths.cumsum(-1) - lengths
     canonical_starts = reach[..., None] * canonical[:, None, :, 2]
     fingers = _rigid(rotation, starts, canonical_starts).flatten(1, 2)
     palm = _rigid(rotation[:, 2, 0], joints[:, 0], torch.zeros_like(joints[:, 0]))
     return torch.cat([palm[:, None], fingers], 1), F.pad(lengths.flatten(1), (1, 0))
-
-
-class CanonicalHand(NamedTuple):
-    """The bones that every hand is laid on, thumb to pinky, float64."""
-
-    frames: Tensor
-    """(5, 3, 3): columns are x towards the palm, y, z along the finger."""
-    turn: Tensor
-    """(5, 3, 3): from the frame of a metacarpal's palm plane to its finger's, which lies between two planes."""
-
-
-@lru_cache
-def canonical_hand() -> CanonicalHand:
-    """The canonical hand in the palm frame: the middle finger along -x, the back of the hand towards +y."""
-    middle, back = torch.tensor([[-1.0, 0, 0], [0, 1, 0]], dtype=torch.float64)
-    index = _turned(middle, back, METACARPAL_ANGLES[1])
-    thumb_plane = _turned(back, index, -PALM_PLANE_ANGLES[0])
-    thumb = _turned(index, thumb_plane, METACARPAL_ANGLES[0])
-    ring_plane = _turned(back, middle, PALM_PLANE_ANGLES[1])
-    ring = _turned(middle, ring_plane, -METACARPAL_ANGLES[2])
-    pinky_plane = _turned(ring_plane, ring, PALM_PLANE_ANGLES[2])
-    pinky = _turned(ring, pinky_plane, -METACARPAL_ANGLES[3])
-    along = torch.stack([thumb, index, middle, ring, pinky])
-    backs = torch.stack([thumb_plane, back, back + ring_plane, ring_plane + pinky_plane, pinky_plane])
-    frames = frame(unit_cross(torch.linalg.cross(along, -backs), along), along)
-    planes = frame(_plane_normals(along), along)
-    return CanonicalHand(frames, planes.mT @ frames)
-
-
-def _turned(vector: Tensor, axis: Tensor, angle: float) -> Tensor:
-    return axis_angle_to_matrix(axis * angle) @ vector
 
 
 def _fingers(joints: Tensor) -> Tensor:
@@ -116,19 +81,12 @@ def _rigid(rotation: Tensor, start: Tensor, canonical_start: Tensor) -> Tensor:
 
 def _posed_frames(vectors: Tensor, lengths: Tensor) -> Tensor:
     """Frames (H, 5, 4, 3, 3) on the bones (H, 5, 4, 3): columns are x towards the palm, y, z along the bone."""
-    canonical, turn = (rotations.to(vectors) for rotations in canonical_hand())
+    canonical, turn = (rotations.to(vectors) for rotations in CANONICAL_HAND)
     shortest = (_SHORTEST * lengths.detach().sum((1, 2)))[:, None, None]
     along = unit_or(vectors[:, :, 0], canonical[..., 2], shortest)
-    frames = [frame(_plane_normals(along), along) @ turn]
+    frames = [frame(plane_normals(along), along) @ turn]
     for bone in range(1, 4):
         _, y, z = frames[-1].unbind(-1)
         along = unit_or(vectors[:, :, bone], z, shortest)
         frames.append(frame(unit_cross(y, along), along))
     return torch.stack(frames, 2)
-
-
-def _plane_normals(metacarpals: Tensor) -> Tensor:
-    """(..., 5, 3) out of the back of the hand, square to each metacarpal; the middle one lies in the index's plane."""
-    thumb, index, middle, ring, pinky = metacarpals.unbind(-2)
-    pairs = ((index, thumb), (middle, index), (-index, middle), (-middle, ring), (-ring, pinky))
-    return torch.stack([unit_cross(neighbour, own) for neighbour, own in pairs], -2)

@@ -17,7 +17,7 @@ def unit_or(vector: Tensor, fallback: Tensor, floor: float | Tensor) -> Tensor:
 
 
 def unit_cross(direction: Tensor, axis: Tensor) -> Tensor:
-    """The unit vector along direction x axis, both (..., 3) unit; any other square to the axis where they are parallel."""
+    """The unit vector along direction x axis, both (..., 3) unit; some square to the axis where they are parallel."""
     shortest = F.one_hot(axis.detach().abs().argmin(-1), 3).to(axis)
     square = torch.linalg.cross(shortest, axis)
     square = square / square.square().sum(-1, keepdim=True).sqrt()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from methods.layers.implicit.directions import unit_cross, unit_or
+from methods.layers.precision import full_precision
 from tasks.two_hands.canonical import INDEX_MCP, MIDDLE_MCP, UNIT_M, WRIST
 
 SHORTEST_M = 1e-4
@@ -32,8 +33,7 @@ class HandFrames(NamedTuple):
     @classmethod
     def of(cls, keypoints_m: Tensor, is_left: Tensor) -> "HandFrames":
         """Frames of hands (H, 21, 3), order B, metres, in any right-handed frame; ``is_left`` (H,) bool."""
-        mirror = torch.ones_like(keypoints_m[:, :1])
-        mirror[is_left, :, 0] = -1
+        mirror = torch.where(is_left[:, None, None], keypoints_m.new_tensor([-1.0, 1.0, 1.0]), 1.0)
         wrist_m = keypoints_m[:, [WRIST]]
         rotation = _rotation((keypoints_m - wrist_m) * mirror)
         frames = cls(keypoints_m, rotation, mirror, wrist_m)
@@ -41,11 +41,13 @@ class HandFrames(NamedTuple):
 
     def to_palm(self, points_m: Tensor) -> Tensor:
         """Points (H, N, 3) of the given frame, metres, in units of 0.4 m from the wrist."""
-        return ((points_m - self.wrist_m) * self.mirror) @ self.rotation.mT / UNIT_M
+        with full_precision(points_m):
+            return ((points_m - self.wrist_m) * self.mirror) @ self.rotation.mT / UNIT_M
 
     def from_palm(self, points: Tensor) -> Tensor:
         """Points (H, N, 3) of the palm frames back in the given frame, metres."""
-        return (points * UNIT_M) @ self.rotation * self.mirror + self.wrist_m
+        with full_precision(points):
+            return (points * UNIT_M) @ self.rotation * self.mirror + self.wrist_m
 
 
 def _rotation(relative_m: Tensor) -> Tensor:
