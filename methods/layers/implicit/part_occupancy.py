@@ -98,8 +98,8 @@ class PartOccupancy(nn.Module):
     the third layer; HALO*: 32 before the second).
 
     The maximum trains one part per query. From Xavier's weights one part wins everywhere and the others stay behind
-    for more than a thousand steps, unless ``part_label_loss`` tells them apart. A part is a tenth of a unit long in a unit of
-    0.4 m: ``point_gain`` multiplies the initial weights of the canonical coordinates, so that a part has a shape early.
+    for more than a thousand steps, unless ``part_label_loss`` tells them apart. In units of 0.4 m a part is a tenth
+    long; ``point_gain`` multiplies the initial weights of the canonical coordinates, so that it has a shape early.
 
     Raises RequestError for a ``feature_layer`` that is the first or does not exist.
     """
