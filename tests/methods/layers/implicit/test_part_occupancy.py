@@ -158,6 +158,17 @@ def test_weights_start_as_xavier_has_them_and_biases_at_a_hundredth():
             assert parameter.std().item() == pytest.approx(limit / math.sqrt(3), rel=0.1), name
 
 
+def test_the_gain_is_that_of_the_canonical_coordinates_alone():
+    plain, gained = (
+        (torch.manual_seed(0), PartOccupancy(hidden=8, point_gain=gain))[1] for gain in (1.0, 10.0)
+    )
+    for (name, one), (_, other) in zip(plain.named_parameters(), gained.named_parameters(), strict=True):
+        expected = one.detach().clone()
+        if name == "linear.0.weight":
+            expected[:, :, :3] *= 10
+        torch.testing.assert_close(other.detach(), expected)
+
+
 @pytest.mark.parametrize("block", [1, 7, 100, 10_000])
 def test_the_size_of_the_blocks_changes_nothing(joints, block, monkeypatch):
     ours = network("attention")
