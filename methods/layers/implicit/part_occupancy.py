@@ -25,8 +25,6 @@ N_PARTS = len(PARTS)
 SLOPE = 0.1
 CPU_BLOCK, DEVICE_BLOCK = 512, 131_072
 """Queries at a time: 2 MiB per layer of 16 x 64 channels on a CPU; other devices want more work at once."""
-SURFACE = 0.5
-"""The occupancy of a point on the surface."""
 
 
 class PartLinear(nn.Module):
@@ -98,8 +96,7 @@ class PartOccupancy(nn.Module):
     the third layer; HALO*: 32 before the second).
 
     The maximum trains one part per query. From Xavier's weights one part wins everywhere and the others stay behind
-    for more than a thousand steps, unless ``part_label_loss`` tells them apart. In units of 0.4 m a part is a tenth
-    long; ``point_gain`` multiplies the initial weights of the canonical coordinates, so that it has a shape early.
+    for more than a thousand steps: see ``ellipsoids`` for another start.
 
     Raises RequestError for a ``feature_layer`` that is the first or does not exist.
     """
@@ -115,7 +112,6 @@ class PartOccupancy(nn.Module):
         feature_size: int = 0,
         feature_layer: int = 3,
         n_networks: int = 2,
-        point_gain: float = 1.0,
     ) -> None:
         super().__init__()
         if feature_size and not 2 <= feature_layer <= layers:
@@ -132,9 +128,6 @@ class PartOccupancy(nn.Module):
             PartLinear(n_networks, N_PARTS, inputs + feature_size * (k == feature_layer), outputs)
             for k, (inputs, outputs) in enumerate(pairwise(widths), start=1)
         )
-
-        with torch.no_grad():
-            self._linear()[0].weight[:, :, :3] *= point_gain
 
     def forward(
         self,
@@ -233,12 +226,3 @@ def _values(block: Block, layers: Layers, strongest: bool) -> Tensor:
             F.leaky_relu_(x, SLOPE)
     logits = x.view(N_PARTS, *block.points.shape[:2])
     return logits.max(0).values if strongest else logits.movedim(0, -1)
-
-
-def part_label_loss(part_logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared distance of probabilities on the surface from 0.5 for the own part, 0 for the others: a scalar.
-
-    Logits (H, N, 16) of surface points and the parts (H, N) they belong to (HALO's skinning loss).
-    """
-    target = SURFACE * F.one_hot(labels, N_PARTS).to(part_logits)
-    return F.mse_loss(part_logits.sigmoid(), target)

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from methods.layers.implicit import part_occupancy
-from methods.layers.implicit.canonicalisation import PARTS, canonicalise
+from methods.layers.implicit.canonicalisation import canonicalise
 from methods.layers.implicit.palm_frame import HandFrames
-from methods.layers.implicit.part_occupancy import PartOccupancy, part_label_loss
+from methods.layers.implicit.part_occupancy import PartOccupancy
 from tasks.errors import RequestError
 from tests.methods.layers.implicit.posed import moved, posed
 
@@ -158,17 +158,6 @@ def test_weights_start_as_xavier_has_them_and_biases_at_a_hundredth():
             assert parameter.std().item() == pytest.approx(limit / math.sqrt(3), rel=0.1), name
 
 
-def test_the_gain_is_that_of_the_canonical_coordinates_alone():
-    plain, gained = (
-        (torch.manual_seed(0), PartOccupancy(hidden=8, point_gain=gain))[1] for gain in (1.0, 10.0)
-    )
-    for (name, one), (_, other) in zip(plain.named_parameters(), gained.named_parameters(), strict=True):
-        expected = one.detach().clone()
-        if name == "linear.0.weight":
-            expected[:, :, :3] *= 10
-        torch.testing.assert_close(other.detach(), expected)
-
-
 @pytest.mark.parametrize("block", [1, 7, 100, 10_000])
 def test_the_size_of_the_blocks_changes_nothing(joints, block, monkeypatch):
     ours = network("attention")
@@ -229,12 +218,3 @@ def test_features_that_were_not_declared_are_refused(joints):
 def test_a_feature_enters_after_the_first_layer(layer):
     with pytest.raises(RequestError, match="expected 2 to 5"):
         PartOccupancy(feature_size=19, feature_layer=layer)
-
-
-def test_the_label_loss_is_least_where_each_surface_point_is_on_its_own_part_alone():
-    labels = torch.tensor([[0, 3, 15]])
-    logits = torch.full((1, 3, 16), -40.0)
-    logits[0, torch.arange(3), labels[0]] = 0.0
-    assert part_label_loss(logits, labels).item() == pytest.approx(0, abs=1e-12)
-    logits[0, 0, 0] = 40.0
-    assert part_label_loss(logits, labels).item() == pytest.approx(0.25 / (3 * len(PARTS)))
