@@ -13,10 +13,9 @@ class PartsConfig(Strict):
     networks: Literal["shared", "per_side"] = Field(
         "per_side", description="one set for both hands, which are both right ones, or one for each side"
     )
-    unit_m: float = Field(0.4, gt=0, description="what they read lengths and places in")
-    start: Literal["random", "ellipsoids"] = Field(
-        "random",
-        description="of the weights: noise, or an ellipsoid about each part of the hand model in use",
+    start: Literal["ellipsoids", "random"] = Field(
+        "ellipsoids",
+        description="of the weights: an ellipsoid about each part of the hand model in use, or noise",
     )
     hidden: int = Field(64, ge=4)
     layers: int = Field(5, ge=3, description="linear layers, the last one included")

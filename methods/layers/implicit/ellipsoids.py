@@ -33,13 +33,13 @@ class Ellipsoids(NamedTuple):
     """(16, 3, 3): takes offsets from the centre to those in the unit ball."""
 
 
-def part_ellipsoids(hand: HandModel, scale: float) -> Ellipsoids:
-    """Those that have the spread of the template's vertices; ``scale`` is the networks' unit in 0.4 m, inverse."""
+def part_ellipsoids(hand: HandModel) -> Ellipsoids:
+    """Those that have the spread of the template's vertices, in units of 0.4 m."""
     verts_m = torch.as_tensor(hand.data.v_template, dtype=torch.float32)[None]
     keypoints_m = hand.joint_regressor21("intaghand").cpu() @ verts_m
     frames = HandFrames.of(keypoints_m, torch.tensor([hand.side == "left"]))
-    bones = canonicalise(scale * frames.joints)
-    verts = scale * frames.to_palm(verts_m)[0]
+    bones = canonicalise(frames.joints)
+    verts = frames.to_palm(verts_m)[0]
     part = torch.as_tensor(hand.data.weights).argmax(dim=1)
     centre, to_unit = torch.empty(N_PARTS, 3), torch.empty(N_PARTS, 3, 3)
     for k in range(N_PARTS):

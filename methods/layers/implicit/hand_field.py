@@ -16,7 +16,6 @@ from methods.layers.implicit.ellipsoids import part_ellipsoids, start_as_ellipso
 from methods.layers.implicit.palm_frame import HandFrames
 from methods.layers.implicit.part_occupancy import PartOccupancy
 from tasks.hands.hand import HandModel
-from tasks.two_hands.canonical import UNIT_M
 
 SIDES = 2
 """Right, then left."""
@@ -69,7 +68,6 @@ class HandField(nn.Module):
     def __init__(self, parts: PartsConfig, hand: HandModel, condition: Condition | None = None) -> None:
         super().__init__()
         self.condition = condition
-        self.scale = UNIT_M / parts.unit_m
         self.parts = PartOccupancy(
             hidden=parts.hidden,
             layers=parts.layers,
@@ -81,7 +79,7 @@ class HandField(nn.Module):
             n_networks=1 if parts.networks == "shared" else SIDES,
         )
         if parts.start == "ellipsoids":
-            start_as_ellipsoids(self.parts, part_ellipsoids(hand, self.scale))
+            start_as_ellipsoids(self.parts, part_ellipsoids(hand))
 
     def forward(
         self, image: Tensor, intrinsics_px: Tensor, keypoints_cam_m: Tensor, queries: Tensor
@@ -95,11 +93,11 @@ class HandField(nn.Module):
         frames = HandFrames.of(keypoints_cam_m.flatten(0, 1), is_left)
         seen = self.condition.look(image).flatten(0, 1) if self.condition else None
         cameras = intrinsics_px.repeat_interleave(SIDES, 0)
-        return Hands(frames, canonicalise(self.scale * frames.joints), is_left, cameras, seen)
+        return Hands(frames, canonicalise(frames.joints), is_left, cameras, seen)
 
     def logits(self, hands: Hands, queries: Tensor) -> Tensor:
         """(H, N) of queries (H, N, 3) in the palm frames."""
         feature = None
         if self.condition is not None:
             feature = self.condition.features(hands, hands.frames.from_palm(queries))
-        return self.parts(self.scale * queries, hands.bones, hands.is_left, feature, logits=True)
+        return self.parts(queries, hands.bones, hands.is_left, feature, logits=True)

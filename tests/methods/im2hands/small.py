@@ -16,7 +16,7 @@ def small_config(**changes: dict) -> Im2HandsConfig:
         "initial": {
             "image": IMAGE,
             "attention": {"channels": 8, "grid": 4},
-            "parts": {"hidden": 12, "start": "ellipsoids", "unit_m": 0.05},
+            "parts": {"hidden": 12},
             "queries": {"count": 64, "uniform_share": 0.2},
         },
         "refinement": {

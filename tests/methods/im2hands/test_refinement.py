@@ -98,7 +98,7 @@ def test_one_hand_by_itself_is_the_same_as_in_its_batch(batch):
 
 
 def test_both_fields_are_asked_at_the_same_points(batch):
-    """The second answer is the other hand's field at a hand's own queries: asked the other way round, it is the first."""
+    """The second answer is the other hand's field at a hand's own queries."""
     given = inputs(batch)
     net = module()
     _, other = net(**given)
