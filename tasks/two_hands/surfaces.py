@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from tasks.errors import RequestError
+from tasks.geometry.queries import near_points, uniform_points
 from tasks.geometry.surface import sample_surface, seal
 from tasks.hands.hand import HandModel
 from tasks.metrics.chamfer import distances
-from tasks.metrics.occupancy import mesh_iou, near_points, uniform_points
+from tasks.metrics.occupancy import mesh_iou
 from tasks.metrics.penetration import penetration
 from tasks.two_hands.canonical import UNIT_M, canonical_frame
 from tasks.two_hands.dataset import SIDES
