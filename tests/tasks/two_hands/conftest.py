@@ -1,5 +1,7 @@
 """A small two-hand dataset in memory: posed pairs of the model in use, annotated joints a little off their fits."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from tasks.errors import RequestError
 from tasks.hands.hand import load_hand
 from tasks.layouts.base import TwoHandSamples
 from tasks.registry import PROTOCOLS
-from tasks.two_hands import TwoHandDataset, TwoHands
+from tasks.two_hands import TwoHandDataset, TwoHands, scoring, surfaces
 
 SIDES = ("right", "left")
 SIZE_PX = (96, 72)
@@ -140,3 +142,9 @@ def scored(task, dataset):
         return task.score(named, fields, of, np.arange(len(of)) if positions is None else positions).columns
 
     return columns
+
+
+@pytest.fixture
+def few_points(monkeypatch):
+    """Im2Hands' protocol on 2,000 points in the place of 100,000."""
+    monkeypatch.setattr(scoring, "surface_columns", partial(surfaces.surface_columns, count=2000))

@@ -5,6 +5,7 @@ import torch
 from tasks.errors import RequestError
 from tasks.registry import PROTOCOLS, metrics_of
 from tasks.two_hands import TwoHandDataset
+from tasks.two_hands.solids import PROBLEMS
 
 TWO_HANDS = [protocol for protocol in PROTOCOLS.values() if "two_hands" in protocol.tasks]
 TILE_PX, STEP_PX, HEADER_PX = 192, 198, 26
@@ -83,7 +84,7 @@ def test_a_prediction_of_nothing_is_all_holes_where_frames_count(task, dataset, 
     scores = task.score(protocol, nothing, dataset, np.arange(8))
     metrics = metrics_of(protocol)
     assert not scores.not_applicable
-    for name in protocol.metrics:
+    for name in set(protocol.metrics) - set(PROBLEMS):
         assert scores.columns[metrics[name].where].sum() > 0
         assert all(np.isnan(scores.columns[column]).all() for column in metrics[name].sample_columns)
 
