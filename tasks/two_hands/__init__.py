@@ -2,8 +2,9 @@
 
 ``batch`` is what a method sees, ``dataset`` gathers batches and hands over the truth by position (``crops`` says where
 images are cut, ``selection`` which frames can be learnt from), ``augmentation`` changes batches in training;
-``prediction`` checks what is scored, ``scoring`` measures it by a protocol (``joints``, ``meshes`` and ``surfaces`` are
-its parts, ``canonical`` the frame of implicit hands), ``renders`` shows it. ``TwoHands`` is what the engine holds.
+``prediction`` checks what is scored, ``scoring`` measures it by a protocol (``joints``, ``meshes``, ``surfaces`` and
+``solids`` are its parts, ``canonical`` the frame of implicit hands), ``renders`` shows it. ``TwoHands`` is what the
+engine holds.
 """
 
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ class TwoHands:
         dataset: TwoHandDataset,
         indices: torch.Tensor | np.ndarray,
     ) -> Image.Image:
-        """A picture with one row per position: image, truth, prediction, both from the side."""
+        """A picture with one row per position: image, truth, prediction, both from the side and from above."""
         return render_rows(predictions, dataset, torch.as_tensor(indices, dtype=torch.int64), self.hands)
 
 

@@ -88,22 +88,13 @@ def is_closed(faces: Tensor) -> bool:
 
 
 def _free_hand(verts: Tensor, faces: Tensor, wrist_m: Tensor) -> PredictedHand:
-    """A free surface, turned inside out if it winds inwards."""
+    mesh = Solid(verts, faces)
     if not len(faces) or wrist_m.isnan().any():
-        return PredictedHand(Solid(verts, faces), wrist_m, "no_mesh")
-    problem = _size_problem(Solid(verts, faces)) or ("" if is_closed(faces) else "open_mesh")
-    if not problem and _volume(verts, faces) < 0:
-        faces = faces.flip(1)
-    return PredictedHand(Solid(verts, faces), wrist_m, problem)
+        return PredictedHand(mesh, wrist_m, "no_mesh")
+    return PredictedHand(mesh, wrist_m, _size_problem(mesh) or ("" if is_closed(faces) else "open_mesh"))
 
 
 def _size_problem(mesh: Solid) -> Problem:
     a, b, c = mesh.verts[mesh.faces].unbind(dim=1)
     area = torch.linalg.vector_norm(torch.linalg.cross(b - a, c - a), dim=1).sum()
     return "" if mesh.verts.isfinite().all() and 0 < area < torch.inf else "broken_mesh"
-
-
-def _volume(verts: Tensor, faces: Tensor) -> float:
-    """Six times the signed volume of a closed mesh, positive where it winds outwards."""
-    a, b, c = (verts - verts.mean(dim=0))[faces].unbind(dim=1)
-    return float((a * torch.linalg.cross(b, c)).sum())

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import trimesh
+from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
 from tasks.geometry.inside import contains
@@ -34,7 +35,7 @@ def marched(verts, faces, cells=72):
         torch.from_numpy(grid.reshape(-1, 3)), torch.from_numpy(verts), torch.from_numpy(faces)
     )
     field = occupied.numpy().reshape(grid.shape[:3]).astype(np.float32)
-    found, triangles, *_ = marching_cubes(field, 0.5, spacing=(step,) * 3)
+    found, triangles, *_ = marching_cubes(gaussian_filter(field, 0.7), 0.5, spacing=(step,) * 3)
     return found + [axis[0] for axis in axes], triangles
 
 
