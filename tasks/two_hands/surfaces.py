@@ -43,8 +43,8 @@ def surface_columns(
     Overlap, and the share of hands with each problem, beside them.
     """
     rows = [
-        {**pair_values(pair, *truth, hands, count), **overlap(pair), **problem_shares(pair)}
-        for pair, *truth in zip(pairs, true_m, ids, strict=True)
+        {**pair_values(pair, verts_m, name, hands, count), **overlap(pair), **problem_shares(pair)}
+        for pair, verts_m, name in zip(pairs, true_m, ids, strict=True)
     ]
     return _columns(rows, (*METRICS, *OVERLAP, *PROBLEMS))
 
