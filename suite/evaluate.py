@@ -13,7 +13,7 @@ import numpy as np
 
 from suite.home import Home
 from suite.plan import Cell
-from suite.scoring import SHARD_SAMPLES, per_sample_table, sample_renders
+from suite.scoring import SHARD_SAMPLES, per_sample_table, sample_meshes, sample_renders
 from suite.train import Resources
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Evaluation:
     predictions: dict[str, np.ndarray]
     not_applicable: dict[str, str]
     renders: dict[str, "Image.Image"]
+    meshes: dict[str, bytes]
     seconds: float
 
 
@@ -170,6 +171,7 @@ def _gather(job: EvaluationJob, bench: Bench, shards: list[int], started: float)
         predictions=predictions,
         not_applicable=json.loads(str(parts[0]["not_applicable"])),
         renders=sample_renders(bench.task, predictions, bench.dataset),
+        meshes=sample_meshes(bench.task, predictions, bench.dataset),
         seconds=round(time.time() - started, 3),
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from suite.data import open_source, require_folder
 from suite.home import Home
 from suite.plan import digest, resolve_layout, resolve_protocol, resolve_task
-from suite.scoring import sample_renders, score_all
+from suite.scoring import sample_meshes, sample_renders, score_all
 from tasks.errors import RequestError
 
 if TYPE_CHECKING:
@@ -199,5 +199,6 @@ def _record(
         per_sample=per_sample,
         predictions=fields,
         renders=renders,
+        files=sample_meshes(task, fields, dataset),
     )
     return read_record(home.records / header["cell"]).header

@@ -114,6 +114,7 @@ def run_cell(
         predictions=outcome.predictions,
         curves=_curve_table(curves),
         renders=outcome.renders,
+        files=outcome.meshes,
     )
     return read_record(home.records / cell.id).header
 

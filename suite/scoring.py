@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.ragged import Fields
+
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
@@ -15,13 +17,12 @@ if TYPE_CHECKING:
 
 SHARD_SAMPLES = 256
 RENDERED_SAMPLES = 6
-Predictions = Mapping[str, np.ndarray]
 
 
 def score_all(
     task: Any,
     protocol: "Protocol",
-    predictions: Predictions,
+    predictions: Fields,
     dataset: Any,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple["pd.DataFrame", dict[str, str]]:
@@ -55,8 +56,23 @@ def per_sample_table(dataset: Any, columns: Mapping[str, np.ndarray]) -> "pd.Dat
     return pd.DataFrame({"cluster": dataset.clusters, **columns}, index=pd.Index(dataset.ids, name="sample"))
 
 
-def sample_renders(task: Any, predictions: Predictions, dataset: Any) -> dict[str, "Image.Image"]:
+def sample_renders(task: Any, predictions: Fields, dataset: Any) -> dict[str, "Image.Image"]:
     """Pictures of a few samples, evenly over the test set."""
-    shown = np.linspace(0, len(dataset) - 1, min(RENDERED_SAMPLES, len(dataset))).astype(int)
-    fields = {name: np.asarray(values[shown]) for name, values in predictions.items()}
+    shown = shown_samples(dataset)
+    fields = {name: values[shown] for name, values in predictions.items()}
     return {"samples": task.renders(fields, dataset, shown)}
+
+
+def sample_meshes(task: Any, predictions: Fields, dataset: Any) -> dict[str, bytes]:
+    """The predicted hands of the same samples as PLY files by name; none of a task that predicts no hand meshes."""
+    if not hasattr(task, "meshes"):
+        return {}
+    shown = shown_samples(dataset)
+    fields = {name: values[shown] for name, values in predictions.items()}
+    ids = [dataset.ids[position] for position in shown]
+    return {f"meshes/{mesh.name}.ply": mesh.encoded("ply") for mesh in task.meshes(fields, ids)}
+
+
+def shown_samples(dataset: Any) -> np.ndarray:
+    """The positions of a few samples, evenly over the test set."""
+    return np.linspace(0, len(dataset) - 1, min(RENDERED_SAMPLES, len(dataset))).astype(int)

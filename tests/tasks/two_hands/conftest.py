@@ -1,10 +1,12 @@
 """A small two-hand dataset in memory."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from tasks.registry import PROTOCOLS
-from tasks.two_hands import TwoHandDataset, TwoHands
+from tasks.two_hands import TwoHandDataset, TwoHands, scoring, surfaces
 from tests.two_hand_pairs import SIDES, MemoryPairs
 
 
@@ -58,3 +60,9 @@ def scored(task, dataset):
         return task.score(named, fields, of, np.arange(len(of)) if positions is None else positions).columns
 
     return columns
+
+
+@pytest.fixture
+def few_points(monkeypatch):
+    """Im2Hands' protocol on 2,000 points in the place of 100,000."""
+    monkeypatch.setattr(scoring, "surface_columns", partial(surfaces.surface_columns, count=2000))
