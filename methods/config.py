@@ -23,8 +23,16 @@ class TrainingConfig(Strict):
 
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(64, ge=1, description="over all workers")
+    epoch_samples: int | None = Field(
+        None, ge=1, description="of an epoch, drawn anew for each; all unless given"
+    )
+    validation_samples: int | None = Field(
+        None, ge=1, description="evenly over the validation set; all unless given"
+    )
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "cosine", "step"] = "cosine"
+    step_every: float = Field(0.5, gt=0, le=1, description="of 'step': share of the training between two")
+    step_factor: float = Field(0.1, gt=0, le=1, description="of 'step': what the rate is multiplied by")
     warmup_fraction: float = Field(
         0.03, ge=0, lt=1, description="share of the steps with a linearly rising rate"
     )

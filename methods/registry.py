@@ -59,7 +59,11 @@ def load_ablations(name: str) -> dict[str, dict[str, Any]]:
 
 
 def load_published(name: str) -> list[dict[str, Any]]:
-    """Published numbers that belong beside this method: rows {method, layout, metric, value, unit, source}."""
+    """Published numbers that belong beside this method: rows {method, layout, metric, value, unit, source}.
+
+    A row may say by which ``protocol`` it was measured, in which ``setting`` it was published (a table of its own),
+    from which ``inputs``, and the ``flags`` of the rows that saw the same.
+    """
     return _read(_folder(name) / "published.yaml") or []
 
 

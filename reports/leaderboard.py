@@ -44,10 +44,11 @@ SYNTHETIC = "Measured on synthetic data: these values do not compare with publis
 def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ()) -> Table:
     """The headline metrics of every row, the best first.
 
-    Published numbers in a last column that is not ranked.
+    Published numbers in last columns that are not ranked, one for each setting they are published for.
     """
     names, shown = board.headline, board.rows[:SHOWN_ROWS]
-    quoted = {row: published_text(row, board, published) for row in shown}
+    quoted = {row: published_texts(row, board, published) for row in shown}
+    settings = _in_order(setting for texts in quoted.values() for setting in texts)
     columns = [Column("method", "Method"), Column("setting", "Setting")]
     differ = len({row.flags for row in board.rows}) > 1
     columns += [Column("sees", "Also sees")] * differ
@@ -56,7 +57,7 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
     columns += [Column("rank", "Rank", numeric=True, note=RANK_NOTE)]
     columns += [Column("seeds", "Seeds", numeric=True), Column("n", "n", numeric=True)]
     columns += [metric_column(board.metrics[name]) for name in names]
-    columns += [Column("published", "Published, real data", wide=True)] * any(quoted.values())
+    columns += [_published_column(setting) for setting in settings]
     rows = []
     for row in shown:
         cells = [Cell(row.title, note=about_text(row)), Cell(row.setting)]
@@ -68,7 +69,7 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
             _n_cell(row, board),
         ]
         cells += [metric_cell(board, row, name) for name in names]
-        cells += [Cell(quoted[row])] * any(quoted.values())
+        cells += [Cell(quoted[row].get(setting, "")) for setting in settings]
         rows.append(tuple(cells))
     title = f"{board.task.name}: {board.data_label}"
     return Table("leaderboard", title, tuple(columns), tuple(rows), (*shown_note(board), *notes(board)))
@@ -140,18 +141,46 @@ def absent_table(board: Board) -> Table | None:
 
 
 def published_tables(board: Board, published: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """Published numbers, a table per real data set, with their sources. Never ranked, never beside ours."""
-    tables = []
-    relevant = [entry for entry in published if entry["metric"] in board.metrics]
-    for layout in sorted({str(entry["layout"]) for entry in relevant}):
-        entries = [entry for entry in relevant if entry["layout"] == layout]
-        names = [name for name in board.metrics if any(entry["metric"] == name for entry in entries)]
-        columns = [Column("method", "Method"), *(metric_column(board.metrics[name]) for name in names)]
-        columns.append(Column("source", "Source", wide=True))
-        rows = [_published_row(method, entries, names) for method in _in_order(e["method"] for e in entries)]
-        title = f"{board.task.name}: published on {layout}, real data"
-        tables.append(Table(f"published-{layout}", title, tuple(columns), tuple(rows)))
-    return tables
+    """Published numbers, a table per real data set and setting, with their sources. Never ranked, never beside ours."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for entry in _about_board(board, published):
+        groups[str(entry["layout"]), str(entry.get("setting", ""))].append(entry)
+    layouts = sorted({layout for layout, _ in groups})
+    in_order = [key for layout in layouts for key in groups if key[0] == layout]
+    return [_published_table(board, *key, groups[key]) for key in in_order]
+
+
+def _published_table(board: Board, layout: str, setting: str, entries: Sequence[Mapping[str, Any]]) -> Table:
+    names = [name for name in board.metrics if any(entry["metric"] == name for entry in entries)]
+    told = any("inputs" in entry for entry in entries)
+    columns = [Column("method", "Method"), *[Column("inputs", "Inputs")] * told]
+    columns += [metric_column(board.metrics[name]) for name in names]
+    columns.append(Column("source", "Source", wide=True))
+    methods = _in_order(entry["method"] for entry in entries)
+    rows = [_published_row([e for e in entries if e["method"] == m], entries, names, told) for m in methods]
+    title = ", ".join(filter(None, (f"{board.task.name}: published on {layout}", "real data", setting)))
+    return Table(_slug("published", layout, setting), title, tuple(columns), tuple(rows))
+
+
+def _about_board(board: Board, published: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The entries on data of the board's task, of metrics that it has, and by no other protocol than its own."""
+    protocol = board.header["protocol"]["name"]
+    return [
+        entry
+        for entry in published
+        if entry["metric"] in board.metrics
+        and entry["layout"] in board.task.layouts
+        and entry.get("protocol", protocol) == protocol
+    ]
+
+
+def _published_column(setting: str) -> Column:
+    title = ", ".join(filter(None, ("Published, real data", setting)))
+    return Column(_slug("published", setting), title, wide=True)
+
+
+def _slug(*parts: str) -> str:
+    return "-".join(part.replace(" ", "-") for part in parts if part)
 
 
 def leaderboard_text(boards: Sequence[Board]) -> str:
@@ -260,20 +289,21 @@ def notes(board: Board) -> tuple[str, ...]:
     return (*synthetic, protocol_note(board), HOW_TO_READ, *external, *told)
 
 
-def published_text(row: Row, board: Board, published: Sequence[Mapping[str, Any]]) -> str:
-    """What a row's method is published with on the real data of this layout, in one cell."""
+def published_texts(row: Row, board: Board, published: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What a row's method is published with on the real data of this layout: setting -> the text of one cell.
+
+    An entry that says what the method saw at test time is about rows that saw the same.
+    """
     names = {row.method.lower(), row.title.lower()}
-    layout = row.header["layout"]
-    known = {
-        entry["metric"]: entry["value"]
-        for entry in published
-        if str(entry["method"]).lower() in names
-        and entry["layout"] == layout
-        and entry["metric"] in board.metrics
+    known: dict[str, dict[str, float]] = defaultdict(dict)
+    for entry in _about_board(board, published):
+        same = tuple(sorted(entry.get("flags", row.flags))) == row.flags
+        if same and entry["layout"] == row.header["layout"] and str(entry["method"]).lower() in names:
+            known[str(entry.get("setting", ""))][entry["metric"]] = entry["value"]
+    return {
+        setting: ", ".join(f"{board.metrics[n].title} {values[n]:g}" for n in board.metrics if n in values)
+        for setting, values in known.items()
     }
-    return ", ".join(
-        f"{board.metrics[name].title} {known[name]:g}" for name in board.metrics if name in known
-    )
 
 
 def fixed(value: float, digits: int) -> str:
@@ -321,9 +351,13 @@ def _n_cell(row: Row, board: Board) -> Cell:
 
 
 def _published_row(
-    method: str, entries: Sequence[Mapping[str, Any]], names: Sequence[str]
+    own: Sequence[Mapping[str, Any]],
+    entries: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    told: bool,
 ) -> tuple[Cell, ...]:
-    mine = {entry["metric"]: entry for entry in entries if entry["method"] == method}
+    """One method's row of a table of entries."""
+    mine = {entry["metric"]: entry for entry in own}
     cells = []
     for name in names:
         digits = max(_decimals(entry["value"]) for entry in entries if entry["metric"] == name)
@@ -332,7 +366,8 @@ def _published_row(
             Cell(fixed(mine[name]["value"], digits), note=str(mine[name]["source"])) if shown else Cell("")
         )
     sources = _in_order(str(entry["source"]) for entry in mine.values())
-    return (Cell(method), *cells, Cell("; ".join(sources)))
+    inputs = ", ".join(_in_order(str(entry["inputs"]) for entry in own if "inputs" in entry))
+    return (Cell(str(own[0]["method"])), *[Cell(inputs)] * told, *cells, Cell("; ".join(sources)))
 
 
 def _decimals(value: float) -> int:
@@ -346,10 +381,7 @@ def _in_order(items: Any) -> list[str]:
 
 def _board_text(board: Board) -> str:
     table = leaderboard_table(board)
-    kept = [i for i, column in enumerate(table.columns) if column.key != "published"]
-    columns = tuple(table.columns[i] for i in kept)
-    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
-    shown = to_text(Table(table.key, table.title, columns, rows), intervals=("rank", board.ranking_metric))
+    shown = to_text(table, intervals=("rank", board.ranking_metric))
     protocol = board.header["protocol"]
     lines = [
         shown,

@@ -1,10 +1,11 @@
 """The record of a finished cell: one schema, one writer, one reader.
 
 ``records/<cell>/`` holds ``record.json``, ``per_sample.parquet``, ``predictions.npz``, ``curves.parquet`` and
-``renders/*.png``; and ``per_sample.f64``, the columns of the parquet file as bare numbers, from which a report of
-thousands of records is made (``palmares report --verify`` reads the parquet files instead). A record is written
-beside its place and published by one rename, so a folder is there whole or not at all; ``record.json`` names every
-file with its size, so a half-copied folder is noticed as well. Reading ``record.json`` imports nothing heavy.
+``renders/*.png``, for two hands ``meshes/*.ply``; and ``per_sample.f64``, the columns of the parquet file as bare
+numbers, from which a report of thousands of records is made (``palmares report --verify`` reads the parquet files
+instead). A record is written beside its place and published by one rename, so a folder is there whole or not at all;
+``record.json`` names every file with its size, so a half-copied folder is noticed as well. Reading ``record.json``
+imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -129,6 +130,11 @@ class Record:
         """Name -> PNG file."""
         return {file.stem: file for file in sorted((self.path / "renders").glob("*.png"))}
 
+    @property
+    def meshes(self) -> list[Path]:
+        """The predicted meshes of the samples that are rendered, where there are any."""
+        return sorted((self.path / "meshes").glob("*"))
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -146,13 +152,15 @@ def write_record(
     curves: pd.DataFrame | None = None,
     renders: Mapping[str, Image | bytes] | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Aggregate, write and publish the record of a cell; returns its folder. An older record of it is
     replaced.
 
     ``per_sample`` is indexed by ``sample`` and has a ``cluster`` column; every metric of ``metrics`` (in the form of
     the header's protocol unless given) whose columns are all there is aggregated into the header, except those named in
-    ``header["not_applicable"]``. Raises ValueError when the header or a table lacks a part.
+    ``header["not_applicable"]``. ``files`` are further ones by their path in the folder. Raises ValueError when the
+    header or a table lacks a part.
     """
     _check_parts(header, per_sample, curves)
     root = Path(records_root)
@@ -165,6 +173,7 @@ def write_record(
         beside.chmod(0o755)
         _write_tables(beside, per_sample, predictions, curves)
         _write_renders(beside / "renders", renders or {})
+        _write_files(beside, files or {})
         whole = {**header, "schema": SCHEMA, "state": header.get("state", "done")}
         whole["table"] = _write_bare(beside / BARE_FILE, per_sample.sort_index())
         whole["metrics"] = _aggregate(per_sample, header, metrics)
@@ -351,6 +360,12 @@ def _write_renders(folder: Path, renders: Mapping[str, Image | bytes]) -> None:
             file.write_bytes(image)
         else:
             image.save(file, "PNG")
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 def _publish(beside: Path, place: Path) -> Path:

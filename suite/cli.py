@@ -389,6 +389,20 @@ def predict(run_id: str, out: Path, root: Path | None) -> None:
 
 
 @cli.command()
+@click.argument("run_id", metavar="CELL")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--format", "file_format", default="ply", show_default=True, help="ply or obj.")
+@click.option("--seal", is_flag=True, help="Close a hand model's mesh at the wrist, as it is scored.")
+def meshes(run_id: str, out: Path, file_format: str, seal: bool) -> None:
+    """Write every hand mesh that a two-hand cell predicts, in metres of the camera frame, and an index of them."""
+    from suite.meshes import write_meshes
+
+    with _quiet_stdout():
+        index = write_meshes(Home.from_environment(), run_id, out, file_format, seal)
+    click.echo(index)
+
+
+@cli.command()
 @click.argument("a")
 @click.argument("b")
 @click.option("--metric", help="Metric to compare.  [default: the one that ranks]")

@@ -13,7 +13,7 @@ import numpy as np
 
 from suite.home import Home
 from suite.plan import Cell
-from suite.scoring import per_sample_table, sample_renders
+from suite.scoring import per_sample_table, sample_meshes, sample_renders
 from suite.shards import Arrays, batches, read_arrays, run_shards, shard_count, shard_range, write_arrays
 from suite.train import Resources
 from tasks.ragged import Field, Fields, Ragged, concatenate, from_arrays, to_arrays
@@ -74,6 +74,7 @@ class Evaluation:
     predictions: dict[str, Field]
     not_applicable: dict[str, str]
     renders: dict[str, "Image.Image"]
+    meshes: dict[str, bytes]
     seconds: float
 
 
@@ -160,6 +161,7 @@ def _gather(job: EvaluationJob, bench: Bench, shards: list[int], started: float)
         predictions=predictions,
         not_applicable=json.loads(str(parts[0]["not_applicable"])),
         renders=sample_renders(bench.task, predictions, bench.dataset),
+        meshes=sample_meshes(bench.task, predictions, bench.dataset),
         seconds=round(time.time() - started, 3),
     )
 

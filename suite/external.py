@@ -15,7 +15,7 @@ from suite.composition import names_a_method
 from suite.data import open_source, require_folder
 from suite.home import Home
 from suite.plan import digest, resolve_layout, resolve_protocol, resolve_task
-from suite.scoring import sample_renders, score_all
+from suite.scoring import sample_meshes, sample_renders, score_all
 from tasks.errors import RequestError
 from tasks.ragged import Fields, to_arrays
 
@@ -198,5 +198,6 @@ def _record(
         per_sample=per_sample,
         predictions=fields,
         renders=renders,
+        files=sample_meshes(task, fields, dataset),
     )
     return read_record(home.records / header["cell"]).header

@@ -92,7 +92,7 @@ class Schedule:
         if self.settings.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
         if self.settings.schedule == "step":
-            return 1.0 if step < self.steps / 2 else 0.1
+            return self.settings.step_factor ** int(step / (self.settings.step_every * self.steps))
         return 1.0
 
 
@@ -145,7 +145,8 @@ class _Run:
         self.stage, self.bare, self.data, self.settings = stage, module, data, settings
         self.config, self.seed, self.session, self._augment = config, seed, session, augment
         self.batch_size = min(settings.batch_size, len(data["train"]))
-        self.schedule = Schedule(settings, max(1, len(data["train"]) // self.batch_size))
+        of_epoch = min(settings.epoch_samples or len(data["train"]), len(data["train"]))
+        self.schedule = Schedule(settings, max(1, of_epoch // self.batch_size))
         self.next_epoch = 0
         self._saved = session.load_state()
         if self._saved:
@@ -219,13 +220,16 @@ class _Run:
         sums: dict[str, float] = {}
         step = (epoch + 1) * self.schedule.steps_per_epoch
         progress = Progress(epoch, self.settings.epochs, step, self.schedule.steps)
-        for batch in whole_set(self.stage, self.data["val"], self.batch_size):
+        count = 0
+        for batch in whole_set(
+            self.stage, self.data["val"], self.batch_size, self.settings.validation_samples
+        ):
+            count += len(batch)
             with self._autocast():
                 terms = self.stage.loss(self.bare, batch.to(self.session.device), progress)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
         now = int(time.time() * 1000)
-        count = len(self.data["val"])
         return [make_point(step, f"val/{name}", total / count, now) for name, total in sums.items()]
 
     def _autocast(self) -> Any:
@@ -273,10 +277,12 @@ def _fused(parameters: list[nn.Parameter]) -> bool:
     return all(p.dtype == torch.float32 for p in parameters)
 
 
-def whole_set(stage: Stage, dataset: Any, batch_size: int) -> Iterator[Any]:
-    """Every sample once, in order; what is drawn about a batch is the same every time."""
-    for start in range(0, len(dataset), batch_size):
-        batch = dataset.gather(torch.arange(start, min(start + batch_size, len(dataset))))
+def whole_set(stage: Stage, dataset: Any, batch_size: int, most: int | None = None) -> Iterator[Any]:
+    """Every sample once, in order, or ``most`` evenly over all; what is drawn about a batch is the same every time."""
+    count = min(most or len(dataset), len(dataset))
+    positions = torch.arange(count) * len(dataset) // max(1, count)
+    for start in range(0, count, batch_size):
+        batch = dataset.gather(positions[start : start + batch_size])
         yield stage.prepare(batch, torch.Generator().manual_seed(start))
 
 

@@ -139,6 +139,7 @@ def run_cell(
         predictions=outcome.predictions,
         curves=_curve_table(stages.curves),
         renders=outcome.renders,
+        files=outcome.meshes,
     )
     return read_record(home.records / cell.id).header
 

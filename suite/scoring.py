@@ -57,6 +57,21 @@ def per_sample_table(dataset: Any, columns: Mapping[str, np.ndarray]) -> "pd.Dat
 
 def sample_renders(task: Any, predictions: Fields, dataset: Any) -> dict[str, "Image.Image"]:
     """Pictures of a few samples, evenly over the test set."""
-    shown = np.linspace(0, len(dataset) - 1, min(RENDERED_SAMPLES, len(dataset))).astype(int)
+    shown = shown_samples(dataset)
     fields = {name: values[shown] for name, values in predictions.items()}
     return {"samples": task.renders(fields, dataset, shown)}
+
+
+def sample_meshes(task: Any, predictions: Fields, dataset: Any) -> dict[str, bytes]:
+    """The predicted hands of the same samples as PLY files by name; none of a task that predicts no hand meshes."""
+    if not hasattr(task, "meshes"):
+        return {}
+    shown = shown_samples(dataset)
+    fields = {name: values[shown] for name, values in predictions.items()}
+    ids = [dataset.ids[position] for position in shown]
+    return {f"meshes/{mesh.name}.ply": mesh.encoded("ply") for mesh in task.meshes(fields, ids)}
+
+
+def shown_samples(dataset: Any) -> np.ndarray:
+    """The positions of a few samples, evenly over the test set."""
+    return np.linspace(0, len(dataset) - 1, min(RENDERED_SAMPLES, len(dataset))).astype(int)

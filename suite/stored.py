@@ -128,6 +128,7 @@ def _rescore(
         predictions=predictions,
         curves=record.curves,
         renders={name: path.read_bytes() for name, path in record.renders.items()},
+        files={f"meshes/{path.name}": path.read_bytes() for path in record.meshes},
     )
     return read_record(home.records / cell).header
 

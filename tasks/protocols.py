@@ -4,7 +4,9 @@ A protocol is versioned: when its numbers would change, its version is raised, a
 computed stands with its task (``single_hand/scoring.py``, ``two_hands/scoring.py``, ``hand_object/scoring.py``).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from tasks.base import Metric, Protocol
 from tasks.metrics.declarations import METRICS
@@ -178,13 +180,30 @@ _FRAMES = {
 }
 
 
-def _on_frames(metrics: tuple[str, ...], **frames: str) -> tuple[Metric, ...]:
-    """Metrics of a two-hand protocol with the column of the frames that each is about.
+def _on_frames(
+    metrics: tuple[str, ...], definitions: Mapping[str, str] = MappingProxyType({}), **frames: str
+) -> tuple[Metric, ...]:
+    """Metrics of a two-hand protocol with the column of the frames that each is about, and definitions of its own.
 
     A frame outside counts for nothing; one inside without a value is a hole.
     """
-    columns = _FRAMES | frames
-    return tuple(replace(METRICS[name], where=columns.get(name, IS_SCORED)) for name in metrics)
+    columns, found = _FRAMES | frames, [METRICS[name] for name in metrics]
+    return tuple(
+        replace(m, where=columns.get(m.name, IS_SCORED), definition=definitions.get(m.name, m.definition))
+        for m in found
+    )
+
+
+_MIDDLE_BASE = {
+    "mpjpe_mm": (
+        "mean distance of the 21 predicted joints of both hands to those regressed from the true vertices, after "
+        "moving each hand's middle base, predicted and true, to the origin; no scale, no rotation"
+    ),
+    "mpvpe_mm": (
+        "mean vertex distance of both hands after moving each mesh's own middle base to the origin; no scale, no "
+        "rotation"
+    ),
+}
 
 
 def _of_pairs(metrics: tuple[str, ...]) -> tuple[Metric, ...]:
@@ -232,7 +251,8 @@ INTAGHAND_METRICS = (
     "mpjpe_unscaled_mm", "mpvpe_unscaled_mm", "mrrpe_mm",
 )  # fmt: skip
 IM2HANDS_METRICS = (
-    "iou", "iou_near", "cd_mm", "cd_l2_mm2", "normal_consistency", "penetration_cm3", "penetration_mm", "mrrpe_mm",
+    "iou", "iou_near", "iou_mixed", "cd_mm", "cd_l2_mm2", "normal_consistency", "penetration_cm3", "penetration_mm",
+    "mpjpe_mm", "mpvpe_mm", "mrrpe_mm", "no_mesh", "broken_mesh", "open_mesh",
 )  # fmt: skip
 HOUSE_TWO_HANDS_METRICS = (
     "mpjpe_mm", "mpjpe_single_mm", "mpjpe_interacting_mm", "mpvpe_mm", "mrrpe_mm", "handedness_accuracy",
@@ -258,20 +278,23 @@ INTAGHAND = Protocol(
 
 IM2HANDS = Protocol(
     name="im2hands",
-    version=1,
+    version=2,
     tasks=("two_hands",),
     text=(
-        "Im2Hands' protocol on the frames of IntagHand's: each hand sealed at the wrist, its wrist put on the true "
-        "one, measured in the true hand's canonical frame; IoU at 100,000 uniform points of a 44 cm box, apart from it "
-        "at near-surface points (sigma 4 mm), two-sided mean unsquared Chamfer distance of 100,000 surface points; the "
-        "mean of left and right. Fixed sampling seeds. Penetration in the camera frame. A missing mesh is undefined "
-        "and counted."
+        "Im2Hands' protocol on the frames of IntagHand's: each hand a closed mesh (free surfaces as they are, the hand "
+        "model's sealed at the wrist), its wrist (of a free surface, that of the predicted joints) put on the true "
+        "one, measured in the true hand's canonical frame: IoU at 100,000 uniform points of a 44 cm box, at as many "
+        "near-surface points (sigma 4 mm) and at both together, as the released loader mixes them; two-sided mean "
+        "unsquared Chamfer distance of 100,000 surface points; the mean of left and right. Fixed sampling seeds. "
+        "Penetration in the camera frame as the hands stand. Joints and vertices about each hand's middle base, not "
+        "scaled. A frame with a hand whose mesh is missing, not finite or not closed is undefined and counted, by "
+        "what is wrong, where the released script scores IoU 0 and skips its Chamfer distance."
     ),
-    root_joint="wrist",
+    root_joint="middle_mcp",
     alignment="none",
     metrics=IM2HANDS_METRICS,
-    own_forms=_on_frames(IM2HANDS_METRICS),
     source="autonomousvision/occupancy_networks: im2mesh/eval.py; jyunlee/Im2Hands: artihand/nasa",
+    own_forms=_on_frames(IM2HANDS_METRICS, _MIDDLE_BASE),
 )  # fmt: skip
 
 HOUSE_TWO_HANDS = Protocol(

@@ -45,11 +45,17 @@ class HandEncoding:
 
 
 class HandEncoder(nn.Module):
-    """``forward(image (B, 3, S, S) in [0, 1]) -> HandEncoding``; ``heads`` None unless asked for at the start."""
+    """``forward(image (B, 3, S, S) in [0, 1]) -> HandEncoding``.
 
-    def __init__(self, config: HandEncoderConfig, image_size_px: int, with_heads: bool) -> None:
+    ``heads`` is None unless asked for at the start, and ``features`` may have no length where only maps are read.
+    """
+
+    def __init__(
+        self, config: HandEncoderConfig, image_size_px: int, with_heads: bool, with_features: bool = True
+    ) -> None:
         super().__init__()
-        self.backbone = Backbone(config.backbone, image_size_px)
+        pooling = config.backbone.pooling if with_features else "none"
+        self.backbone = Backbone(config.backbone.model_copy(update={"pooling": pooling}), image_size_px)
         channels, width = self.backbone.map_channels, config.decoder_width
         self.features = self.backbone.features
         self.image_channels = tuple(reversed(channels))

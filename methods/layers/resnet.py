@@ -46,7 +46,7 @@ class ResidualNetwork(nn.Module):
         features: int,
     ) -> None:
         super().__init__()
-        self.features, self.map_channels = features, tuple(widths)
+        self.features, self.map_channels = features if pooling != "none" else 0, tuple(widths)
         kernel = 2 * stem_stride - 1
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths[0], kernel, stem_stride, kernel // 2, bias=False),
@@ -74,6 +74,8 @@ class ResidualNetwork(nn.Module):
 
 def _pool(pooling: str, channels: int, image_size_px: int, stride: int, features: int) -> nn.Module:
     """The last map to one vector."""
+    if pooling == "none":
+        return Nothing()
     if pooling == "average":
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, features), nn.ReLU())
     if pooling == "keypoints":
@@ -86,6 +88,13 @@ def _pool(pooling: str, channels: int, image_size_px: int, stride: int, features
         nn.Linear(GRID_CHANNELS * cells, features),
         nn.ReLU(),
     )
+
+
+class Nothing(nn.Module):
+    """A global vector of no length: methods that read maps alone must not own weights that they do not use."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros((len(x), 0))
 
 
 class SpatialSoftmax(nn.Module):

@@ -1,6 +1,6 @@
-"""Mesh topology: edges, geodesic distances along them, coarse vertices and the weights that interpolate from them.
+"""Mesh topology: edges, geodesic distances, what keeps a mesh from being closed, coarse vertices and their weights.
 
-Everything here runs once per template, in numpy, and is deterministic.
+Everything here is numpy and deterministic; what is about edges and coarse vertices runs once per template.
 """
 
 from __future__ import annotations
@@ -40,6 +40,32 @@ def edge_graph(verts: np.ndarray, faces: np.ndarray) -> csr_array:
     length = np.linalg.norm(verts[a] - verts[b], axis=1)
     size = len(verts)
     return coo_array((np.r_[length, length], (np.r_[a, b], np.r_[b, a])), shape=(size, size)).tocsr()
+
+
+def watertight_problem(verts: np.ndarray, faces: np.ndarray) -> str | None:
+    """What keeps a mesh (V, 3), (F, 3) from having an inside, as the end of "the mesh ..."; None if nothing does.
+
+    Closed means that as many faces run along each edge one way as the other, so pieces may touch or cross. Outwards is
+    judged by the volume of the whole, which a mesh without any fails too.
+    """
+    if not len(faces):
+        return "has no faces"
+    if not np.isfinite(verts).all():
+        return "has a vertex that is not finite"
+    if faces.min() < 0 or faces.max() >= len(verts):
+        return f"names vertices beyond its {len(verts)}"
+    ends = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    edge = ends.min(axis=1) * len(verts) + ends.max(axis=1)
+    _, place, count = np.unique(edge, return_inverse=True, return_counts=True)
+    if (count % 2).any():
+        return f"is open along {(count % 2).sum()} border edges"
+    balance = np.bincount(place, np.where(ends[:, 0] < ends[:, 1], 1, -1))
+    if balance.any():
+        return f"winds inconsistently at {np.count_nonzero(balance)} edges"
+    if not _volume(verts, faces) > 0:
+        return "is inside out: its faces wind inwards or enclose no volume"
+    return None
 
 
 def coarse_vertices(v_template: np.ndarray, faces: np.ndarray, n: int) -> np.ndarray:
@@ -88,3 +114,9 @@ def _half_edges(faces: np.ndarray) -> np.ndarray:
     return np.sort(
         np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1
     )
+
+
+def _volume(verts: np.ndarray, faces: np.ndarray) -> float:
+    """Signed volume of a closed mesh, positive if it winds outwards."""
+    a, b, c = (verts[corner].astype(np.float64) - verts[0] for corner in faces.T)
+    return float((a * np.cross(b, c)).sum() / 6)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.geometry.surface import Cloud, Neighbours, nearest
+from tasks.geometry.surface import Cloud, Neighbours, nearest_both_ways
 
 
 class Gaps(NamedTuple):
@@ -32,7 +32,7 @@ class Gaps(NamedTuple):
 
 def gaps(predicted: np.ndarray, true: np.ndarray) -> Gaps:
     """Both ways between two clouds (N, 3) and (M, 3), exact in float64, in their unit."""
-    return Gaps(nearest(predicted, true), nearest(true, predicted))
+    return Gaps(*nearest_both_ways(predicted, true))
 
 
 def cd_l1(found: Gaps) -> float:

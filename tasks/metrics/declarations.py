@@ -106,7 +106,7 @@ def _intaghand() -> list[Metric]:
 
 def _iou(name: str, title: str, where: str) -> Metric:
     definition = (
-        "points inside both over points inside either of the sealed predicted and true hand, mean of both hands; "
+        "points inside both over points inside either of the closed predicted and true hand, mean of both hands; "
         f"inside: an odd number of faces above and below along one axis; {where}"
     )
     return Metric(name, "", "higher", title, definition, OCCUPANCY, digits=3)
@@ -115,9 +115,13 @@ def _iou(name: str, title: str, where: str) -> Metric:
 def _surface(name: str, unit: str, title: str, distance: str) -> Metric:
     definition = (
         f"(mean {distance} from each predicted point to its nearest true one + the same from true to predicted) / 2, "
-        "100,000 points drawn uniformly by area of each sealed hand, mean of both hands"
+        "100,000 points drawn uniformly by area of each closed hand, mean of both hands"
     )
     return Metric(name, unit, "lower", title, definition, OCCUPANCY)
+
+
+def _failure(name: str, title: str, which: str) -> Metric:
+    return Metric(name, "", "lower", title, f"share of predicted hands {which}", "definition ours", digits=3)
 
 
 def _object_f(name: str, title: str, millimetres: int, how: str) -> Metric:
@@ -208,6 +212,7 @@ _DECLARED = [
     *_intaghand(),
     _iou("iou", "IoU", "100,000 points uniform in a cube of 44 cm about the wrist"),
     _iou("iou_near", "IoU near", "100,000 points of the true surface with Gaussian noise of 4 mm per axis"),
+    _iou("iou_mixed", "IoU mixed", "the points of both, as many uniform as near the surface"),
     _surface("cd_mm", "mm", "CD", "distance"),
     _surface("cd_l2_mm2", "mm2", "CD-L2", "squared distance"),
     Metric(
@@ -217,13 +222,16 @@ _DECLARED = [
     ),
     Metric(
         "penetration_cm3", "cm3", "lower", "penetration",
-        "volume inside both hands' sealed predicted meshes, by lines 1 mm apart, exact along each", "definition ours",
+        "volume inside both hands' closed predicted meshes, by lines 1 mm apart, exact along each", "definition ours",
     ),
     Metric(
         "penetration_mm", "mm", "lower", "penetration depth",
-        "distance to the other hand's surface of the vertex of either sealed predicted mesh that lies deepest inside "
+        "distance to the other hand's surface of the vertex of either closed predicted mesh that lies deepest inside "
         "the other; 0 where none does", "definition ours",
     ),
+    _failure("no_mesh", "no mesh", "without a mesh, or without the wrist that it is placed by"),
+    _failure("broken_mesh", "broken mesh", "with a mesh that is not finite or has no area"),
+    _failure("open_mesh", "open mesh", "with a mesh that is not closed, or whose faces do not wind alike"),
     *_objects(),
     Metric(
         "acceleration_error_mm", "mm", "lower", "acceleration error",

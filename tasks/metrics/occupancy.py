@@ -7,9 +7,6 @@ side of 0.55, sigma 0.01, which is 4 mm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,13 +35,3 @@ def mesh_iou(predicted: Mesh, true: Mesh, points: Tensor) -> float:
         return float("nan")
     inside, truly_inside = (contains(points, *mesh)[None] for mesh in (predicted, true))
     return float(iou(inside, truly_inside))
-
-
-def uniform_points(count: int, half_side: float, seed: int | Sequence[int]) -> Tensor:
-    """(count, 3) float64, uniform in the cube of this half side about the origin."""
-    return torch.from_numpy(np.random.default_rng(seed).uniform(-half_side, half_side, (count, 3)))
-
-
-def near_points(surface: np.ndarray, sigma: float, seed: int | Sequence[int]) -> Tensor:
-    """Points (N, 3) of a surface with Gaussian noise of ``sigma`` per axis, float64."""
-    return torch.from_numpy(surface + np.random.default_rng(seed).normal(0.0, sigma, surface.shape))

@@ -6,14 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import trimesh
-from scipy.spatial import cKDTree
 
+from tasks.geometry import tree
 from tasks.geometry.inside import crossings, winding_number
 from tasks.metrics.occupancy import Mesh
 
 SPACING_M = 0.001
-_PAIRS = 1 << 20
 
 
 class Penetration(NamedTuple):
@@ -68,18 +66,5 @@ def _depth_m(mesh: Mesh, other: Mesh) -> float:
 
 
 def distance_to_surface(points: np.ndarray, verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(N,) exact distances of points (N, 3) to a mesh's triangles; those that cannot be the nearest are left out."""
-    triangles = np.asarray(verts, np.float64)[faces]
-    centre = triangles.mean(axis=1)
-    radius = np.linalg.norm(triangles - centre[:, None], axis=2).max(axis=1)
-    reach = cKDTree(triangles.reshape(-1, 3)).query(points)[0]
-    nearest = np.empty(len(points))
-    step = max(1, _PAIRS // len(faces))
-    for start in range(0, len(points), step):
-        part = points[start : start + step]
-        apart = np.linalg.norm(part[:, None] - centre, axis=2) - radius
-        point, triangle = np.nonzero(apart <= reach[start : start + step, None])
-        on_surface = trimesh.triangles.closest_point(triangles[triangle], part[point])
-        gap = np.linalg.norm(on_surface - part[point], axis=1)
-        nearest[start : start + step] = np.minimum.reduceat(gap, np.searchsorted(point, np.arange(len(part))))
-    return nearest
+    """(N,) exact distances of points (N, 3) to a mesh's triangles."""
+    return tree.nearest(tree.build(points), tree.build(verts[faces]))[0]

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tasks.geometry.cameras import scale_intrinsics
 from tasks.geometry.normals import pixel_normals
-from tasks.geometry.rasteriser import rasterise
+from tasks.geometry.rasteriser import Fragments, rasterise
 from tasks.hands.skeleton import BONES
 from tasks.single_hand.dataset import HandDataset
 from tasks.single_hand.texture import load_native, render_colours
@@ -101,14 +101,19 @@ def shaded(
 ) -> Tensor:
     """A matt mesh under a soft light from the upper left of the camera: (B, 4, S, S) with opacity last."""
     fragments = rasterise(verts_cam_m.float(), faces, intrinsics_px.float(), FINE_PX)
+    return lit(fragments, verts_cam_m, faces, torch.tensor(colour))
+
+
+def lit(fragments: Fragments, verts_cam_m: Tensor, faces: Tensor, rgb: Tensor) -> Tensor:
+    """What is seen of a matt mesh of one colour (3,), or of a colour at each pixel (B, S, S, 3)."""
     normals = pixel_normals(fragments, verts_cam_m.float(), faces)
     light = functional.normalize(torch.tensor([-0.45, -0.55, -1.0]), dim=0)
     diffuse = (normals @ light).clamp(min=0)
     facing = normals[..., 2].neg().clamp(0, 1)
     brightness = 0.30 + 0.62 * diffuse + 0.12 * facing
     highlight = 0.18 * (2 * diffuse * normals[..., 2].neg() - light[2].neg()).clamp(0, 1).pow(24)
-    rgb = (brightness[..., None] * torch.tensor(colour) + highlight[..., None]).clamp(0, 1)
-    return torch.cat([rgb, fragments.mask[..., None].float()], dim=-1).permute(0, 3, 1, 2)
+    shown = (brightness[..., None] * rgb + highlight[..., None]).clamp(0, 1)
+    return torch.cat([shown, fragments.mask[..., None].float()], dim=-1).permute(0, 3, 1, 2)
 
 
 def over(layer: Tensor, image: Tensor) -> Tensor:

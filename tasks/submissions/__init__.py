@@ -20,6 +20,7 @@ import numpy as np
 
 from tasks.errors import RequestError
 from tasks.prediction_fields import REQUIRED, SHAPES, check_shapes
+from tasks.ragged import Fields, Ragged
 from tasks.submissions import dexycb, interhand26m, json_points
 from tasks.submissions.archive import is_zip, open_only_member
 from tasks.submissions.diagnosis import diagnose, first_not_finite
@@ -69,30 +70,33 @@ def _read_npz(file: Path, layout: str, dataset: ScoredSet, spool: Spool) -> dict
     return fields
 
 
-def write_submission(file: Path, layout: str, fields: Mapping[str, np.ndarray], dataset: ScoredSet) -> None:
+def write_submission(file: Path, layout: str, fields: Fields, dataset: ScoredSet) -> None:
     """Write the fields in the layout's format that the file's ending names; the file appears whole or not at all.
 
     ``.json`` or ``.zip`` for FreiHAND and HO-3D, ``.txt`` for DexYCB, ``.npz`` for our own format; InterHand2.6M's
-    ``.npz`` has the official names. Raises RequestError for another ending, for fields that are unknown, missing or of
-    another shape, for a frame without finite numbers, and where nothing can be written.
+    ``.npz`` has the official names. Free surfaces have no place in any of them: ``palmares meshes`` writes those.
+
+    Raises RequestError for another ending, for fields that are unknown, missing or of another shape, for a frame
+    without finite numbers, and where nothing can be written.
     """
     file, kind = Path(file), _format_of(layout)
     ending = file.suffix.lower()
     if ending not in (*ENDINGS[kind], ".npz"):
         raise RequestError(f"{file}: unknown ending '{ending}': expected {_expected(layout)}.")
     check_shapes(fields, task_of(layout), len(dataset.ids))
+    arrays = {name: values for name, values in fields.items() if not isinstance(values, Ragged)}
     with _whole_file(file) as partial, Spool(partial.with_suffix(".parts"), keep=False) as spool:
         if ending == ".npz" and layout == "interhand26m":
-            write_arrays(partial, interhand26m.official_arrays(fields, dataset, spool), dataset.ids)
+            write_arrays(partial, interhand26m.official_arrays(arrays, dataset, spool), dataset.ids)
         elif ending == ".npz":
-            write_arrays(partial, _in_original_camera(fields, dataset, spool), dataset.ids)
+            write_arrays(partial, _in_original_camera(arrays, dataset, spool), dataset.ids)
         elif kind == "json":
-            _require(file, fields, ("joints_cam_m", "verts_cam_m"), dataset)
+            _require(file, arrays, ("joints_cam_m", "verts_cam_m"), dataset)
             with _json_stream(partial, zipped=ending == ".zip") as stream:
-                json_points.write_points(stream, fields, JSON_FRAMES[layout])
+                json_points.write_points(stream, arrays, JSON_FRAMES[layout])
         else:
-            _require(file, fields, ("joints_cam_m",), dataset)
-            joints_m = _in_original_camera({"joints_cam_m": fields["joints_cam_m"]}, dataset, spool)[
+            _require(file, arrays, ("joints_cam_m",), dataset)
+            joints_m = _in_original_camera({"joints_cam_m": arrays["joints_cam_m"]}, dataset, spool)[
                 "joints_cam_m"
             ]
             with partial.open("wb") as stream:

@@ -2,11 +2,12 @@
 
 ``batch`` is what a method sees, ``dataset`` gathers batches and hands over the truth by position (``crops`` says where
 images are cut, ``selection`` which frames can be learnt from), ``augmentation`` changes batches in training;
-``prediction`` checks what is scored, ``scoring`` measures it by a protocol (``joints``, ``meshes`` and ``surfaces`` are
-its parts, ``canonical`` the frame of implicit hands), ``renders`` shows it. ``TwoHands`` is what the engine holds.
+``prediction`` checks what is scored, ``scoring`` measures it by a protocol (``joints``, ``meshes``, ``surfaces`` and
+``solids`` are its parts, ``canonical`` the frame of implicit hands), ``renders`` shows it and
+``mesh_files`` writes its hands. ``TwoHands`` is what the engine holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from PIL import Image
 from tasks.base import Protocol, TaskSpec
 from tasks.hands.hand import HandModel, load_hand
 from tasks.layouts.base import Layout
+from tasks.ragged import Fields
 from tasks.registry import TASKS
 from tasks.single_hand.scoring import Scores
 from tasks.two_hands.augmentation import augment
 from tasks.two_hands.batch import TwoHandBatch
 from tasks.two_hands.dataset import SIDES, TwoHandDataset
+from tasks.two_hands.mesh_files import HandMesh, hand_meshes
 from tasks.two_hands.renders import render_rows
 from tasks.two_hands.scoring import score
 
@@ -49,7 +52,7 @@ class TwoHands:
     def score(
         self,
         protocol: Protocol,
-        predictions: Mapping[str, np.ndarray],
+        predictions: Fields,
         dataset: TwoHandDataset,
         indices: torch.Tensor | np.ndarray,
     ) -> Scores:
@@ -59,12 +62,16 @@ class TwoHands:
 
     def renders(
         self,
-        predictions: Mapping[str, np.ndarray],
+        predictions: Fields,
         dataset: TwoHandDataset,
         indices: torch.Tensor | np.ndarray,
     ) -> Image.Image:
-        """A picture with one row per position: image, truth, prediction, both from the side."""
+        """A picture with one row per position: image, truth, prediction, both from the side and from above."""
         return render_rows(predictions, dataset, torch.as_tensor(indices, dtype=torch.int64), self.hands)
+
+    def meshes(self, predictions: Fields, ids: Sequence[str], seal: bool = False) -> Iterator[HandMesh]:
+        """Every predicted hand that has a mesh; see ``mesh_files.hand_meshes``."""
+        return hand_meshes(predictions, ids, self.hands, seal)
 
 
 def _whole(layout: Layout, split: str, image_size_px: int) -> TwoHandDataset:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tasks.augmentation import Move, Ranges, moves, recoloured
 from tasks.two_hands.batch import Queries, TwoHandBatch
 
-POINTS = ("joints_cam_m", "verts_cam_m", "keypoints_cam_m")
+POINTS = ("joints_cam_m", "verts_cam_m", "keypoints_cam_m", "true_keypoints_cam_m")
 FLAGS = ("joint_valid", "has_hand", "has_fit", "has_keypoints")
 
 

@@ -50,6 +50,8 @@ class TwoHandBatch:
     annotation, where there is no fit), unless another method's predictions were put in their place."""
     has_keypoints: Tensor
     """(B, 2) bool."""
+    true_keypoints_cam_m: Tensor
+    """(B, 2, 21, 3) float32: the same of the truth, whatever a method is given."""
     index: Tensor
     """(B,) int64: position in the dataset."""
     queries: Queries | None = None

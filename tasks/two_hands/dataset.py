@@ -136,7 +136,10 @@ class TwoHandDataset:
         crops_px = self._crops(rows, truth, verts_m)
         images = self._images.take(rows)
         intrinsics_px = intrinsics_of_crops(self.samples.intrinsics_px[rows], crops_px, self.image_size_px)
-        keypoints_m = self._keypoints(positions, truth, verts_m)
+        true_keypoints_m = self._true_keypoints(truth, verts_m)
+        keypoints_m = true_keypoints_m
+        if self._keypoints_m is not None:
+            keypoints_m = _float64(self._keypoints_m[positions])
         return TwoHandBatch(
             image=images.float().mul_(1 / 255),
             intrinsics_px=torch.from_numpy(intrinsics_px).float(),
@@ -147,6 +150,7 @@ class TwoHandDataset:
             has_fit=truth.has_fit,
             keypoints_cam_m=keypoints_m.nan_to_num().float(),
             has_keypoints=keypoints_m.flatten(2).isfinite().all(dim=2),
+            true_keypoints_cam_m=true_keypoints_m.nan_to_num().float(),
             index=indices,
             derived={name: torch.from_numpy(values[positions]) for name, values in self._derived.items()},
         )
@@ -172,10 +176,8 @@ class TwoHandDataset:
         pixels = crop_image(self.samples.image(row), self._crops_px[row], self.image_size_px)
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
-    def _keypoints(self, positions: np.ndarray, truth: TwoHandTruth, verts_m: Tensor) -> Tensor:
+    def _true_keypoints(self, truth: TwoHandTruth, verts_m: Tensor) -> Tensor:
         """(B, 2, 21, 3) float64, NaN where there are none."""
-        if self._keypoints_m is not None:
-            return _float64(self._keypoints_m[positions])
         regressors = [hand_in_use(side).joint_regressor21(TIPS).double() for side in SIDES]
         fitted_m = torch.stack([row @ verts_m[:, i] for i, row in enumerate(regressors)], dim=1)
         return torch.where(truth.has_fit[..., None, None], fitted_m, truth.joints_cam_m)

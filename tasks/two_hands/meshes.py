@@ -1,4 +1,4 @@
-"""Mesh errors of two hands: IntagHand's protocol, and the house's vertices about the mesh's own wrist."""
+"""Mesh errors of two hands: IntagHand's protocol, Im2Hands' keypoints, the house's vertices about their own wrist."""
 
 from collections.abc import Mapping
 
@@ -42,6 +42,23 @@ def intaghand_columns(
         columns[f"{name}_mm"] = error_mm.mean(dim=1)
         columns |= {f"{name}_{side}_mm": error_mm[:, i] for i, side in enumerate(SIDES)}
         columns[f"{name}_unscaled_mm"] = unscaled_mm.mean(dim=1)
+    return columns
+
+
+def middle_base_columns(
+    joints_m: Tensor, verts_m: Tensor | None, true_m: Tensor, hands: Mapping[str, HandModel]
+) -> dict[str, Tensor]:
+    """Errors about each hand's middle base, unscaled, the mean of both: of predicted joints (B, 2, 21, 3) against those
+    regressed from the true vertices (B, 2, V, 3), and of vertices, where there are any, about their own middle base.
+    """
+    true_joints_m = regressed_joints(true_m, hands)
+    pairs = {"mpjpe_mm": (joints_m, joints_m, true_joints_m)}
+    if verts_m is not None:
+        pairs["mpvpe_mm"] = (verts_m, regressed_joints(verts_m, hands), true_m)
+    columns = {}
+    for name, (own_m, own_joints_m, aim_m) in pairs.items():
+        moved_m = own_m - own_joints_m[:, :, MIDDLE_MCP, None] + true_joints_m[:, :, MIDDLE_MCP, None]
+        columns[name] = points.mean_distance_mm(points.distances_m(moved_m, aim_m)).mean(dim=1)
     return columns
 
 

@@ -1,6 +1,7 @@
-"""Pictures of two-hand predictions beside the truth: one row per frame, over the image and from the side."""
+"""Pictures of two-hand predictions beside the truth: a row per frame, over the image, from the side and from above."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,62 +9,80 @@ from PIL import Image
 from torch import Tensor
 
 from tasks.geometry.cameras import crop_intrinsics, scale_intrinsics
+from tasks.geometry.rasteriser import interpolate, rasterise
 from tasks.hands.hand import HandModel
-from tasks.single_hand.renders import (
-    FINE_PX,
-    PAPER_RGB,
-    bone_mesh,
-    compose,
-    over,
-    shaded,
-    side_camera,
-    side_view,
-)
-from tasks.single_hand.texture import render_colours
-from tasks.two_hands.dataset import SIDES, TwoHandDataset
-from tasks.two_hands.prediction import TwoHandPrediction, whole_hands
+from tasks.ragged import Fields
+from tasks.single_hand.renders import FINE_PX, PAPER_RGB, bone_mesh, compose, lit, over, side_camera
+from tasks.two_hands.dataset import TwoHandDataset
+from tasks.two_hands.prediction import Mesh, TwoHandPrediction, whole_hands
 
 BOX_MARGIN = 1.25
 TRUTH_RGB = ((0.62, 0.72, 0.84), (0.50, 0.76, 0.68))
 PREDICTION_RGB = ((0.95, 0.66, 0.47), (0.93, 0.79, 0.42))
 """Right hand, left hand."""
+SMALLEST_M = 1e-3
+"""Half the side of the smallest thing that a view from another side is fitted to."""
+
+
+class Drawn(NamedTuple):
+    """What is drawn of the hands of one frame, as one mesh."""
+
+    verts_m: Tensor
+    """(1, N, 3) float32, camera frame, finite."""
+    faces: Tensor
+    """(F, 3) int64."""
+    owner: Tensor
+    """(N,) int64: 0 for the right hand, 1 for the left."""
+
+
+def from_the_side(verts_m: Tensor) -> Tensor:
+    """Turned by 90 degrees about the vertical axis: seen from its left."""
+    return torch.stack([-verts_m[..., 2], verts_m[..., 1], verts_m[..., 0]], dim=-1)
+
+
+def from_above(verts_m: Tensor) -> Tensor:
+    """Turned by 90 degrees about the horizontal axis: seen from above, what is far from the camera at the top."""
+    return torch.stack([verts_m[..., 0], -verts_m[..., 2], verts_m[..., 1]], dim=-1)
+
+
+VIEWS: dict[str, Callable[[Tensor], Tensor]] = {"side": from_the_side, "above": from_above}
 
 
 def render_rows(
-    predictions: Mapping[str, np.ndarray],
-    dataset: TwoHandDataset,
-    indices: Tensor,
-    hands: Mapping[str, HandModel],
+    predictions: Fields, dataset: TwoHandDataset, indices: Tensor, hands: Mapping[str, HandModel]
 ) -> Image.Image:
-    """The picture: the crop, truth and prediction on it, both from the side, each about its own middle.
+    """The picture: the crop, truth and prediction on it, both from the side and from above, each about its own middle.
 
     Row i of each prediction field belongs to ``indices[i]``. A hand without a mesh is shown by its bones, one without
     joints not at all.
     """
-    image, intrinsics_px = crops(dataset, indices)
-    paper = image.new_tensor(PAPER_RGB)[:, None, None].expand_as(image)
+    images, intrinsics_px = crops(dataset, indices)
     true_joints_m = whole_hands(dataset.truth(indices).joints_cam_m)
+    truth = TwoHandPrediction(true_joints_m, true_joints_m[:, 0, 0], dataset.true_verts(indices))
     predicted = TwoHandPrediction.of(predictions, len(indices))
-    true_m, true_faces, true_owner = pair_surface(true_joints_m, dataset.true_verts(indices), hands)
-    own_m, own_faces, own_owner = pair_surface(predicted.joints_cam_m, predicted.verts_cam_m, hands)
-    true_side_m, own_side_m = (side_view(v, _middle(v)) for v in (true_m, own_m))
-    to_centre_m, camera = side_camera(_filled(true_side_m))
+    rows = [
+        tiles(images[i : i + 1], intrinsics_px[i : i + 1], *(drawn(p, i, hands) for p in (truth, predicted)))
+        for i in range(len(indices))
+    ]
+    return compose({title: torch.cat([row[title] for row in rows]) for title in rows[0]})
 
-    def truth_layer(verts_m: Tensor, k: Tensor) -> Tensor:
-        return tinted(verts_m, true_faces, k, torch.tensor(TRUTH_RGB)[true_owner])
 
-    def own_layer(verts_m: Tensor, k: Tensor) -> Tensor:
-        return tinted(verts_m, own_faces, k, torch.tensor(PREDICTION_RGB)[own_owner])
-
-    return compose(
-        {
-            "image": image,
-            "truth": over(truth_layer(true_m, intrinsics_px), image),
-            "prediction": over(own_layer(own_m, intrinsics_px), image),
-            "truth, side": over(truth_layer(true_side_m - to_centre_m, camera), paper),
-            "prediction, side": over(own_layer(own_side_m - to_centre_m, camera), paper),
+def tiles(image: Tensor, intrinsics_px: Tensor, truth: Drawn, prediction: Drawn) -> dict[str, Tensor]:
+    """The tiles of one frame (1, 3, S, S) by title."""
+    shown = {"truth": (truth, TRUTH_RGB), "prediction": (prediction, PREDICTION_RGB)}
+    found = {"image": image}
+    for name, (hands, rgb) in shown.items():
+        found[name] = over(tinted(hands, intrinsics_px, rgb), image)
+    paper = image.new_tensor(PAPER_RGB)[:, None, None].expand_as(image)
+    for view, turn in VIEWS.items():
+        turned = {
+            name: hands._replace(verts_m=_centred(turn(hands.verts_m))) for name, (hands, _) in shown.items()
         }
-    )
+        to_centre_m, camera = side_camera(_extent(turned["truth"].verts_m))
+        for name, hands in turned.items():
+            moved = hands._replace(verts_m=hands.verts_m - to_centre_m)
+            found[f"{name}, {view}"] = over(tinted(moved, camera, shown[name][1]), paper)
+    return found
 
 
 def crops(dataset: TwoHandDataset, indices: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,43 +99,46 @@ def crops(dataset: TwoHandDataset, indices: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).float() / 255, torch.stack(intrinsics)
 
 
-def pair_surface(
-    joints_m: Tensor, verts_m: Tensor | None, hands: Mapping[str, HandModel]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Both hands as one mesh: vertices (B, N, 3), faces (F, 3) and the hand (0 right, 1 left) of each vertex (N,).
-
-    Meshes where there are any, bones elsewhere; what is not drawn is NaN.
-    """
-    parts, faces, owner, count = [], [], [], 0
-    for i, side in enumerate(SIDES):
-        bones_m, bone_faces = bone_mesh(joints_m[:, i].float())
-        pieces = [(bones_m, bone_faces)]
-        if verts_m is not None:
-            mesh_m = verts_m[:, i].float()
-            has_mesh = mesh_m.flatten(1).isfinite().all(dim=1)[:, None, None]
-            pieces = [(mesh_m, hands[side].faces.cpu()), (bones_m.where(~has_mesh, torch.nan), bone_faces)]
-        for piece_m, piece_faces in pieces:
-            parts.append(piece_m)
-            faces.append(piece_faces + count)
-            owner.append(torch.full((piece_m.shape[1],), i))
-            count += piece_m.shape[1]
-    return torch.cat(parts, dim=1), torch.cat(faces), torch.cat(owner)
+def drawn(predicted: TwoHandPrediction, frame: int, hands: Mapping[str, HandModel]) -> Drawn:
+    """Both hands of a frame: the mesh where there is one, else the bones, else nothing."""
+    verts: list[Tensor] = [torch.zeros(0, 3)]
+    faces: list[Tensor] = [torch.zeros(0, 3, dtype=torch.int64)]
+    owner: list[Tensor] = [torch.zeros(0, dtype=torch.int64)]
+    count = 0
+    for i, mesh in enumerate(predicted.meshes(frame, hands)):
+        verts_m, triangles = mesh or _bones(predicted.joints_cam_m[frame, i])
+        verts.append(verts_m.float())
+        faces.append(triangles + count)
+        owner.append(torch.full((len(verts_m),), i))
+        count += len(verts_m)
+    return Drawn(torch.cat(verts)[None], torch.cat(faces), torch.cat(owner))
 
 
-def tinted(verts_m: Tensor, faces: Tensor, intrinsics_px: Tensor, rgb: Tensor) -> Tensor:
-    """The matt mesh (B, 4, S, S) in the colours (N, 3) of its vertices."""
-    white = shaded(verts_m, faces, intrinsics_px, PAPER_RGB)
-    colours, _ = render_colours(
-        verts_m, rgb.expand(len(verts_m), -1, -1), faces, intrinsics_px, (FINE_PX, FINE_PX)
-    )
-    return torch.cat([white[:, :3] * colours, white[:, 3:]], dim=1)
+def _bones(joints_m: Tensor) -> Mesh:
+    if not joints_m.isfinite().all():
+        return joints_m[:0], torch.zeros(0, 3, dtype=torch.int64)
+    verts_m, faces = bone_mesh(joints_m[None].float())
+    return verts_m[0], faces
 
 
-def _middle(verts_m: Tensor) -> Tensor:
-    """(B, 1, 3): the mean of the vertices that are drawn."""
-    return verts_m.nanmean(dim=1, keepdim=True)
+def tinted(hands: Drawn, intrinsics_px: Tensor, rgb: Sequence[tuple[float, float, float]]) -> Tensor:
+    """The matt mesh (1, 4, S, S), each hand in its colour."""
+    if not len(hands.faces):
+        return torch.zeros(1, 4, FINE_PX, FINE_PX)
+    fragments = rasterise(hands.verts_m, hands.faces, intrinsics_px.float(), FINE_PX)
+    colours = interpolate(fragments, hands.faces, torch.tensor(rgb)[hands.owner])
+    return lit(fragments, hands.verts_m, hands.faces, colours)
 
 
-def _filled(verts_m: Tensor) -> Tensor:
-    """The vertices with their middle in the place of what is not drawn, so that they have bounds."""
-    return torch.where(verts_m.isnan(), _middle(verts_m).nan_to_num(), verts_m)
+def _centred(verts_m: Tensor) -> Tensor:
+    """The vertices (1, N, 3) about the middle of their bounds."""
+    return verts_m - _extent(verts_m).mean(dim=1, keepdim=True)
+
+
+def _extent(verts_m: Tensor) -> Tensor:
+    """(1, 2, 3): two opposite corners of what is drawn, never closer than ``SMALLEST_M`` to their middle."""
+    if not verts_m.shape[1]:
+        return verts_m.new_tensor([[[-SMALLEST_M] * 3, [SMALLEST_M] * 3]])
+    low, high = verts_m.amin(dim=1), verts_m.amax(dim=1)
+    middle, half = (low + high) / 2, ((high - low) / 2).clamp(min=SMALLEST_M)
+    return torch.stack([middle - half, middle + half], dim=1)

@@ -4,7 +4,7 @@ Every column has a value for every frame. Frames that a protocol does not score 
 metric stands a column of ones and zeros (``Metric.where``) that names the frames it is about.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,13 +16,16 @@ from tasks.base import Protocol
 from tasks.errors import unknown_name
 from tasks.hands.hand import HandModel
 from tasks.protocols import HAS_BOTH_WRISTS, HAS_FIT, IS_INTERACTING, IS_SCORED
+from tasks.ragged import Fields
 from tasks.registry import metrics_of
 from tasks.single_hand.scoring import Scores
 from tasks.two_hands.dataset import TwoHandDataset, TwoHandTruth
 from tasks.two_hands.joints import house_columns, interhand26m_columns, relative_columns
-from tasks.two_hands.meshes import intaghand_columns, wrist_relative_columns
+from tasks.two_hands.meshes import intaghand_columns, middle_base_columns, wrist_relative_columns
 from tasks.two_hands.prediction import TwoHandPrediction
-from tasks.two_hands.surfaces import penetration_columns, surface_columns
+from tasks.two_hands.solids import PROBLEMS, Pair, predicted_pair
+from tasks.two_hands.surfaces import METRICS as SHAPE_METRICS
+from tasks.two_hands.surfaces import OVERLAP, penetration_columns, surface_columns
 
 Columns = dict[str, Tensor]
 
@@ -55,10 +58,15 @@ class Case:
             return None
         return self.predicted.verts_cam_m[rows], self.dataset.true_verts(self.indices[rows])
 
+    def solids(self, rows: Tensor) -> Iterator[Pair]:
+        """The closed meshes of these frames (B,) bool, one pair at a time."""
+        frames = torch.nonzero(rows).flatten().tolist()
+        return (predicted_pair(self.predicted, frame, self.hands) for frame in frames)
+
 
 def score(
     protocol: Protocol,
-    predictions: Mapping[str, np.ndarray],
+    predictions: Fields,
     dataset: TwoHandDataset,
     indices: Tensor,
     hands: Mapping[str, HandModel],
@@ -83,7 +91,10 @@ def not_applicable(protocol: Protocol, predicted: TwoHandPrediction) -> dict[str
     reasons: dict[str, str] = {}
     if predicted.verts_cam_m is None:
         own = () if protocol.name != "intaghand" else ("mpjpe_mm", *_sided("mpjpe"))
-        reasons |= dict.fromkeys((*MESH_METRICS, *own), "no vertices")
+        why = "no vertices" if predicted.surfaces is None else "no vertices of the hand model"
+        reasons |= dict.fromkeys((*VERTEX_METRICS, *own), why)
+    if not predicted.has_meshes:
+        reasons |= dict.fromkeys(SURFACE_METRICS, "no vertices")
     if predicted.handedness is None:
         reasons["handedness_accuracy"] = "no handedness"
     return {name: reasons[name] for name in protocol.metrics if name in reasons}
@@ -98,8 +109,8 @@ def _house_two_hands(case: Case) -> Columns:
     fitted, both = case.truth.has_fit.any(dim=1), columns[IS_INTERACTING] > 0
     if meshes := case.meshes(fitted):
         columns |= _spread(wrist_relative_columns(*meshes, case.truth.has_fit[fitted], case.hands), fitted)
-    if case.predicted.verts_cam_m is not None:
-        columns |= _spread(penetration_columns(case.predicted.verts_cam_m[both], case.hands), both)
+    if case.predicted.has_meshes:
+        columns |= _spread(penetration_columns(case.solids(both)), both)
     return columns | {HAS_FIT: fitted.double()}
 
 
@@ -111,11 +122,13 @@ def _intaghand(case: Case) -> Columns:
 
 
 def _im2hands(case: Case) -> Columns:
-    columns = _pair_columns(case)
-    if meshes := case.meshes(case.pairs):
-        ids = case.dataset.ids_at(case.indices[case.pairs])
-        columns |= _spread(surface_columns(*meshes, ids, case.hands), case.pairs)
-        columns |= _spread(penetration_columns(meshes[0], case.hands), case.pairs)
+    columns, predicted, rows = _pair_columns(case), case.predicted, case.pairs
+    true_m = case.dataset.true_verts(case.indices[rows])
+    own_m = None if predicted.verts_cam_m is None else predicted.verts_cam_m[rows]
+    columns |= _spread(middle_base_columns(predicted.joints_cam_m[rows], own_m, true_m, case.hands), rows)
+    if predicted.has_meshes:
+        ids = case.dataset.ids_at(case.indices[rows])
+        columns |= _spread(surface_columns(case.solids(rows), true_m, ids, case.hands), rows)
     return columns
 
 
@@ -150,7 +163,5 @@ PROTOCOL_COLUMNS: dict[str, Callable[[Case], Columns]] = {
     "im2hands": _im2hands,
     "house_two_hands": _house_two_hands,
 }
-MESH_METRICS = (
-    "mpvpe_mm", *_sided("mpvpe"), "iou", "iou_near", "cd_mm", "cd_l2_mm2", "normal_consistency", "penetration_cm3",
-    "penetration_mm",
-)  # fmt: skip
+VERTEX_METRICS = ("mpvpe_mm", *_sided("mpvpe"))
+SURFACE_METRICS = (*SHAPE_METRICS, *OVERLAP, *PROBLEMS)

@@ -26,13 +26,14 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from tasks.geometry.alignment import align_procrustes
+from tasks.geometry.queries import uniform_points
 from tasks.geometry.surface import sample_surface, seal
 from tasks.hands.hand import load_hand
 from tasks.hands.open_hand.pose_space import sample_poses
 from tasks.metrics import points
 from tasks.metrics.chamfer import distances
 from tasks.metrics.fscore import f_scores
-from tasks.metrics.occupancy import mesh_iou, uniform_points
+from tasks.metrics.occupancy import mesh_iou
 from tasks.threads import cores, one_thread
 
 FREIHAND_FRAMES, HO3D_FRAMES = 3960, 20_137

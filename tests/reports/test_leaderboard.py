@@ -107,6 +107,62 @@ def test_published_numbers_stand_apart_and_are_never_ranked(board):
     assert "unheard_of" not in to_markdown(ho3d)
 
 
+def entry(method, value, **more):
+    return {
+        "method": method,
+        "layout": "freihand",
+        "metric": "mpjpe_mm",
+        "value": value,
+        "source": "S",
+        **more,
+    }
+
+
+GIVEN, ALONE = "image and true keypoints", "image only"
+SETTINGS = [
+    entry("Mean hand", 9.5),
+    entry("AMVUR", 5.5, setting=GIVEN, inputs="keypoints", flags=["true keypoints"]),
+    entry("AMVUR", 7.5, setting=ALONE, inputs="image", flags=[]),
+    entry("METRO", 6.5, setting=GIVEN, inputs="image, L", flags=["true hand length"]),
+    entry("METRO", 8.5, setting=ALONE, inputs="image", flags=[]),
+]
+
+
+def test_what_was_published_for_a_setting_stands_beside_the_rows_that_saw_the_same(tmp_path, fabricate):
+    for title, flags in (("AMVUR", ["true keypoints"]), ("AMVUR", []), ("METRO", []), ("Mean hand", [])):
+        fabricate(tmp_path, method=title.lower(), method_title=title, flags=flags, config={"flags": flags})
+    (board,) = make_boards(read_records(tmp_path), TASKS)
+    table = leaderboard_table(board, SETTINGS)
+    columns = {c.title: c.key for c in table.columns if c.title.startswith("Published")}
+    assert set(columns) == {f"Published, real data{end}" for end in ("", f", {GIVEN}", f", {ALONE}")}
+    seen = zip(*(column(table, key) for key in ("method", "sees", *sorted(columns.values()))), strict=True)
+    assert {tuple(cell.text for cell in row) for row in seen} == {
+        ("AMVUR", "true keypoints", "", "MPJPE 5.5", ""),
+        ("AMVUR", "", "", "", "MPJPE 7.5"),
+        ("METRO", "", "", "", "MPJPE 8.5"),
+        ("Mean hand", "", "MPJPE 9.5", "", ""),
+    }
+
+
+def test_every_setting_has_a_table_of_its_own_with_its_inputs(board):
+    plain, given, alone = published_tables(board, SETTINGS)
+    assert [t.title.split("real data")[1] for t in (plain, given, alone)] == ["", f", {GIVEN}", f", {ALONE}"]
+    assert len({table.key for table in (plain, given, alone)}) == 3
+    assert [c.key for c in plain.columns] == ["method", "mpjpe_mm", "source"]
+    assert [c.key for c in given.columns] == ["method", "inputs", "mpjpe_mm", "source"]
+    shown = [[tuple(cell.text for cell in row[:3]) for row in table.rows] for table in (given, alone)]
+    assert shown[0] == [("AMVUR", "keypoints", "5.5"), ("METRO", "image, L", "6.5")]
+    assert shown[1] == [("AMVUR", "image", "7.5"), ("METRO", "image", "8.5")]
+
+
+def test_numbers_by_another_protocol_or_on_another_tasks_data_are_not_shown(board):
+    others = [entry("AMVUR", 1.5, protocol="house"), entry("AMVUR", 2.5) | {"layout": "interhand26m"}]
+    assert published_tables(board, others) == []
+    assert not any(c.key.startswith("published") for c in leaderboard_table(board, others).columns)
+    (table,) = published_tables(board, [*others, entry("AMVUR", 3.5, protocol="freihand")])
+    assert [cell.text for cell in column(table, "mpjpe_mm")] == ["3.5"]
+
+
 def test_the_long_table_holds_every_metric_of_every_row_once(board):
     rows = list(csv.DictReader(io.StringIO(metrics_csv([board]))))
     keys = [(row["method"], row["setting"], row["metric"]) for row in rows]

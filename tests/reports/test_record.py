@@ -53,6 +53,17 @@ def test_a_field_of_any_number_of_rows_per_sample_reads_back_and_one_field_reads
         found.prediction("verts_cam_m")
 
 
+def test_further_files_stand_in_the_folder_and_are_missed_when_one_is_cut(tmp_path, header, samples):
+    files = {"meshes/a_right.ply": b"ply\n1", "meshes/a_left.ply": b"ply\n22"}
+    folder = write_record(tmp_path, header(), samples(), {}, files=files)
+    found = read_record(folder)
+    assert {f"meshes/{file.name}": file.read_bytes() for file in found.meshes} == files
+    assert found.header["files"]["meshes/a_left.ply"] == 6
+    (folder / "meshes" / "a_left.ply").write_bytes(b"ply")
+    with pytest.raises(RequestError, match=r"meshes/a_left\.ply is missing or cut short"):
+        read_record(folder)
+
+
 def test_declared_metrics_are_aggregated_with_interval_and_counts(tmp_path, fabricate, samples):
     metrics = read_record(fabricate(tmp_path)).metrics
     table = samples()

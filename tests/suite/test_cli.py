@@ -125,6 +125,11 @@ def test_the_lists_hold_what_the_suite_is_for():
         (["evaluate", __file__, "--as", "lab", "--about", "resnet"], ["--about", "expected key=value"]),
         (["rescore", "0123", "--protocol", "house"], ["unknown cell '0123'"]),
         (["predict", "0123", "--out", "pred.json"], ["unknown cell '0123'"]),
+        (["meshes", "0123", "--out", "meshes"], ["unknown cell '0123'"]),
+        (
+            ["meshes", "0123", "--out", "meshes", "--format", "objj"],
+            ["unknown format", "did you mean 'obj'?"],
+        ),
         (["compare", "amvur", "mean_hand"], ["unknown row 'amvur'"]),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 from methods.registry import METHODS
 from reports.boards import make_boards
 from reports.compare import compare
-from reports.leaderboard import leaderboard_table, published_text
+from reports.leaderboard import leaderboard_table, published_texts
 from reports.record import read_record, read_records
 from suite.home import Home, read_json
 from suite.keypoints import keypoints_shard
@@ -278,7 +278,7 @@ def test_published_numbers_find_composed_rows_by_title_or_name(ready, name):
     board = boards_of(home)
     row = next(row for row in board.rows if row.method == "nudge+relay")
     published = [{"method": name, "layout": "interhand26m", "metric": "mpjpe_mm", "value": 12.5, "source": "x"}]
-    assert published_text(row, board, published).endswith("12.5")
+    assert published_texts(row, board, published)[""].endswith("12.5")
 
 
 def test_rows_are_compared_by_such_names(ready):

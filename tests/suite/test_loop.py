@@ -9,7 +9,7 @@ from torch import nn
 from methods.base import Stage
 from methods.config import SingleStageConfig, TrainingConfig
 from suite.curves import CurveFile, make_point, read_curve
-from suite.loop import PlainSession, Schedule, TrainingDivergedError, ahead, mix, train_stage
+from suite.loop import PlainSession, Schedule, TrainingDivergedError, ahead, mix, train_stage, whole_set
 
 
 @dataclass
@@ -68,8 +68,9 @@ def no_augment(batch, settings, generator):
     return batch
 
 
-def run(folder, stage, epochs=4, seed=0, session=None):
-    config = SingleStageConfig(training=TrainingConfig(epochs=epochs, batch_size=16, learning_rate=0.05))
+def run(folder, stage, epochs=4, seed=0, session=None, **settings):
+    training = TrainingConfig(epochs=epochs, batch_size=16, learning_rate=0.05, **settings)
+    config = SingleStageConfig(training=training)
     data = {"train": Line(100), "val": Line(20)}
     torch.manual_seed(mix(seed, -2, 0))
     module = stage.build(config, None, {})
@@ -142,6 +143,20 @@ def test_curves_hold_every_term_for_training_and_validation_once(tmp_path):
     assert max(step for step, _ in keys) == 4 * (100 // 16)
 
 
+def test_an_epoch_may_be_a_part_of_the_set_drawn_anew_each_time(tmp_path):
+    run(tmp_path, Regression(), epoch_samples=40)
+    points = read_curve(tmp_path / "curve.jsonl")
+    assert max(p["step"] for p in points if p["name"] == "train/total") == 4 * (40 // 16)
+
+
+def test_a_part_of_a_set_is_spread_evenly_over_it():
+    stage = Regression()
+    whole = torch.cat([batch.x for batch in whole_set(stage, Line(20), 8)])
+    part = torch.cat([batch.x for batch in whole_set(stage, Line(20), 3, most=5)])
+    assert torch.equal(part, whole[::4])
+    assert sum(len(batch) for batch in whole_set(stage, Line(20), 8, most=50)) == 20
+
+
 def test_a_half_written_line_of_a_curve_is_left_out_and_later_points_are_dropped_on_resume(tmp_path):
     path = tmp_path / "curve.jsonl"
     CurveFile(path, 0).append([make_point(step, "train/total", 1.0, 0) for step in (1, 2, 3)])
@@ -158,6 +173,12 @@ def test_the_learning_rate_rises_then_follows_its_schedule(schedule):
     factors = [Schedule(settings, 10).factor(step) for step in range(100)]
     assert factors[0] < factors[5] < factors[10] == pytest.approx(1.0)
     assert factors[-1] == pytest.approx({"constant": 1.0, "cosine": 0.0, "step": 0.1}[schedule], abs=1e-3)
+
+
+def test_a_rate_may_fall_in_several_steps():
+    settings = TrainingConfig(schedule="step", step_every=0.25, step_factor=0.2, warmup_fraction=0, epochs=10)
+    factors = [Schedule(settings, 10).factor(step) for step in (0, 24, 25, 50, 99)]
+    assert factors == pytest.approx([1, 1, 0.2, 0.04, 0.008])
 
 
 def test_items_prepared_ahead_come_in_order_and_errors_come_through():

@@ -25,8 +25,6 @@ N_PARTS = len(PARTS)
 SLOPE = 0.1
 CPU_BLOCK, DEVICE_BLOCK = 512, 131_072
 """Queries at a time: 2 MiB per layer of 16 x 64 channels on a CPU; other devices want more work at once."""
-SURFACE = 0.5
-"""The occupancy of a point on the surface."""
 
 
 class PartLinear(nn.Module):
@@ -96,6 +94,9 @@ class PartOccupancy(nn.Module):
     Hidden layers after the first add their input before the LeakyReLU. ``feature_size`` numbers per query, the same
     for all parts, join the input of the linear layer ``feature_layer``, counted from 1 (Im2Hands: 19 numbers before
     the third layer; HALO*: 32 before the second).
+
+    The maximum trains one part per query. From Xavier's weights one part wins everywhere and the others stay behind
+    for more than a thousand steps: see ``ellipsoids`` for another start.
 
     Raises RequestError for a ``feature_layer`` that is the first or does not exist.
     """
@@ -225,12 +226,3 @@ def _values(block: Block, layers: Layers, strongest: bool) -> Tensor:
             F.leaky_relu_(x, SLOPE)
     logits = x.view(N_PARTS, *block.points.shape[:2])
     return logits.max(0).values if strongest else logits.movedim(0, -1)
-
-
-def part_label_loss(part_logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared distance of probabilities on the surface from 0.5 for the own part, 0 for the others: a scalar.
-
-    Logits (H, N, 16) of surface points and the parts (H, N) they belong to (HALO's skinning loss).
-    """
-    target = SURFACE * F.one_hot(labels, N_PARTS).to(part_logits)
-    return F.mse_loss(part_logits.sigmoid(), target)

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -100,9 +102,68 @@ def test_no_points_and_no_faces_are_no_trouble():
     assert not contains(torch.zeros(3, 3), torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64)).any()
 
 
-def test_many_candidates_are_taken_in_parts(monkeypatch):
+def exact_crossings(point, verts, faces):
+    """Signs above and below in rational arithmetic, the line moved by (+d, -d^2) with d next to nothing.
+
+    So no line runs through an edge or corner, and the tests are strict. Heights are those at the line itself.
+    """
+    step = Fraction(1, 10**12)
+    x, y, z = (Fraction(float(value)) for value in point)
+    near = x + step, y - step**2
+    found = {True: [], False: []}
+    for face in faces:
+        corners = [[Fraction(float(value)) for value in verts[i]] for i in face]
+        areas = [exact_area(near, *(corners[(k + shift) % 3] for shift in (1, 2))) for k in range(3)]
+        if all(area > 0 for area in areas) or all(area < 0 for area in areas):
+            weights = [exact_area((x, y), *(corners[(k + shift) % 3] for shift in (1, 2))) for k in range(3)]
+            height = sum(w * corner[2] for w, corner in zip(weights, corners, strict=True)) / sum(weights)
+            found[height >= z].append(1 if areas[0] > 0 else -1)
+    return found[True], found[False]
+
+
+def exact_area(origin, a, b):
+    (ax, ay), (bx, by) = ([corner[k] - origin[k] for k in range(2)] for corner in (a, b))
+    return ax * by - ay * bx
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10_000), st.sampled_from([1, 3, 1000]))
+def test_meshes_and_points_on_a_lattice_are_decided_as_in_exact_arithmetic(seed, spread):
+    """Few lattice values make lines through edges and corners, faces on edge, repeated and flat faces the rule."""
+    rng = np.random.default_rng(seed)
+    verts = rng.integers(-spread, spread + 1, (7, 3)).astype(float)
+    faces = rng.integers(0, 7, (12, 3))
+    points = rng.integers(-spread, spread + 1, (60, 3)).astype(float)
+    points[::3] = verts[rng.integers(0, 7, 20)]
+    exact = [exact_crossings(point, verts, faces) for point in points]
+    tensors = [torch.from_numpy(values) for values in (points, verts, faces)]
+    assert winding_number(*tensors).tolist() == [sum(above) for above, _ in exact]
+    assert contains(*tensors).tolist() == [
+        len(above) % 2 == 1 and len(below) % 2 == 1 for above, below in exact
+    ]
+    found = crossings(tensors[0][:, :2], *tensors[1:])
+    count = torch.bincount(found.line, minlength=len(points)).tolist()
+    assert count == [len(above) + len(below) for above, below in exact]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e308])
+def test_a_mesh_that_reaches_beyond_all_numbers_is_crossed_nowhere(value):
     verts, faces = mesh(SHAPES["sphere"])
-    points = torch.from_numpy(np.random.default_rng(3).uniform(-0.1, 0.1, (500, 3)))
-    whole = contains(points, verts, faces)
-    monkeypatch.setattr("tasks.geometry.inside._CANDIDATES", 7)
-    assert torch.equal(contains(points, verts, faces), whole)
+    verts[3], verts[4] = value, -value
+    assert not contains(torch.zeros(5, 3), verts, faces).any()
+    assert not len(crossings(torch.zeros(5, 2), verts, faces).z)
+
+
+def test_a_point_that_is_no_point_is_outside():
+    points = torch.tensor([[torch.nan, 0, 0], [0, torch.inf, 0], [0, 0, torch.nan]])
+    assert not contains(points, *mesh(SHAPES["sphere"])).any()
+    assert not winding_number(points, *mesh(SHAPES["sphere"])).any()
+
+
+def test_single_precision_is_read_as_it_stands():
+    """No rounding on the way: what float32 holds decides, and gradients do not matter."""
+    verts, faces = mesh(SHAPES["ring"])
+    points = torch.from_numpy(np.random.default_rng(4).uniform(-0.2, 0.2, (2000, 3))).float()
+    single = verts.float().requires_grad_()
+    expected = winding_number(points.double(), single.detach().double(), faces)
+    assert torch.equal(winding_number(points, single, faces.int()), expected)

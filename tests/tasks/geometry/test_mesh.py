@@ -5,7 +5,16 @@ import pytest
 import trimesh
 
 from tasks.errors import RequestError
-from tasks.geometry.mesh import coarse_vertices, edge_faces, edge_graph, mesh_edges, upsampling_weights
+from tasks.geometry.mesh import (
+    coarse_vertices,
+    edge_faces,
+    edge_graph,
+    mesh_edges,
+    upsampling_weights,
+    watertight_problem,
+)
+from tasks.geometry.surface import seal
+from tasks.hands.hand import load_hand
 
 SPHERE = trimesh.creation.icosphere(subdivisions=3, radius=0.1)
 VERTS, FACES = np.asarray(SPHERE.vertices), np.asarray(SPHERE.faces)
@@ -121,3 +130,58 @@ def test_a_smooth_function_survives_coarsening():
     coarse = coarse_vertices(VERTS, FACES, 160)
     up = upsampling_weights(VERTS, FACES, coarse) @ VERTS[coarse]
     assert np.linalg.norm(up - VERTS, axis=1).mean() < 0.005
+
+
+def test_a_closed_mesh_has_no_problem_wherever_it_stands():
+    for shape in (SPHERE, trimesh.creation.torus(0.1, 0.03), trimesh.creation.box((1, 2, 3))):
+        for shift in (0.0, 0.5, -100.0):
+            assert watertight_problem(np.asarray(shape.vertices) + shift, np.asarray(shape.faces)) is None
+
+
+def test_closed_pieces_that_cross_or_share_an_edge_have_no_problem():
+    crossing = trimesh.util.concatenate([SPHERE, SPHERE.copy().apply_translation([0.05, 0, 0])])
+    assert watertight_problem(np.asarray(crossing.vertices), np.asarray(crossing.faces)) is None
+    verts = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -1, 0], [0, 0, -1.0]])
+    tetrahedron = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
+    other = np.array([0, 1, 4, 5, 0, 0])[tetrahedron]
+    assert watertight_problem(verts, np.concatenate([tetrahedron, other])) is None
+
+
+def test_a_face_that_is_a_line_neither_opens_nor_closes_a_mesh():
+    assert watertight_problem(VERTS, np.vstack([FACES, [[0, 0, 1]]])) is None
+    assert "open" in watertight_problem(VERTS, np.vstack([FACES[1:], [[0, 0, 1]]]))
+
+
+@pytest.mark.parametrize(
+    ("verts", "faces", "problem"),
+    [
+        (VERTS, FACES[:0], "has no faces"),
+        (VERTS[:0], FACES[:0], "has no faces"),
+        (np.where(np.arange(VERTS.size).reshape(VERTS.shape) == 7, np.nan, VERTS), FACES, "not finite"),
+        (VERTS[:-1], FACES, f"names vertices beyond its {len(VERTS) - 1}"),
+        (VERTS, FACES[1:], "open along 3 border edges"),
+        (VERTS, np.vstack([FACES, FACES[:1]]), "open along 3 border edges"),
+        (VERTS, np.vstack([FACES[:1, ::-1], FACES[1:]]), "winds inconsistently at 3 edges"),
+        (VERTS, FACES[:, ::-1], "inside out"),
+        (VERTS * [1, 1, 0], FACES, "enclose no volume"),
+    ],
+    ids=[
+        "no faces",
+        "nothing",
+        "nan",
+        "index",
+        "hole",
+        "a face twice",
+        "a face turned",
+        "inside out",
+        "flat",
+    ],
+)
+def test_what_is_wrong_with_a_mesh_is_said(verts, faces, problem):
+    assert problem in watertight_problem(verts, faces)
+
+
+def test_a_hand_is_open_at_its_wrist_until_it_is_sealed():
+    hand = load_hand().data
+    assert watertight_problem(hand.v_template, hand.faces) == "is open along 16 border edges"
+    assert watertight_problem(*seal(hand.v_template, hand.faces, hand.wrist_loop)) is None

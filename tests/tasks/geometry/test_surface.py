@@ -5,7 +5,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.geometry.surface import nearest, sample_surface, seal
+from tasks.geometry.surface import nearest, nearest_both_ways, sample_surface, seal
 from tasks.hands.hand import load_hand
 
 BOX = trimesh.creation.box((0.1, 0.2, 0.3))
@@ -17,6 +17,21 @@ def test_equal_seeds_give_equal_points_and_others_do_not():
     )
     np.testing.assert_array_equal(first.points, again.points)
     assert not np.array_equal(first.points, other.points)
+
+
+@pytest.mark.parametrize("shape", [BOX, trimesh.creation.icosphere(3, 0.1)], ids=["box", "sphere"])
+def test_points_are_those_that_trimesh_draws(shape):
+    points, face = trimesh.sample.sample_surface(shape, 3000, seed=[4, 5])
+    cloud = sample_surface(shape.vertices, shape.faces, 3000, [4, 5])
+    np.testing.assert_allclose(cloud.points, points, atol=1e-15)
+    np.testing.assert_allclose(cloud.normals, shape.face_normals[face], atol=1e-12)
+
+
+def test_a_generator_goes_on_where_it_stands():
+    rng = np.random.default_rng([1, 2])
+    first, second = (sample_surface(BOX.vertices, BOX.faces, 50, rng).points for _ in range(2))
+    np.testing.assert_array_equal(first, sample_surface(BOX.vertices, BOX.faces, 50, [1, 2]).points)
+    assert not np.array_equal(first, second)
 
 
 def test_points_lie_on_the_surface_and_normals_look_out_of_it():
@@ -69,7 +84,17 @@ def test_nearest_is_the_least_distance_in_double_precision(seed, n, m):
     np.testing.assert_array_equal(found.place, apart.argmin(axis=1))
 
 
-@pytest.mark.parametrize("target", [np.zeros((0, 3)), np.full((2, 3), np.nan)])
+def test_both_ways_are_each_way_alone():
+    rng = np.random.default_rng(6)
+    first, second = rng.normal(size=(700, 3)), rng.normal(size=(900, 3))
+    for found, alone in zip(
+        nearest_both_ways(first, second), (nearest(first, second), nearest(second, first)), strict=True
+    ):
+        np.testing.assert_array_equal(found.distance, alone.distance)
+        np.testing.assert_array_equal(found.place, alone.place)
+
+
+@pytest.mark.parametrize("target", [np.zeros((0, 3)), np.full((2, 3), np.nan), np.full((2, 3), 1e200)])
 def test_nothing_is_near_an_empty_or_broken_cloud(target):
     found = nearest(np.zeros((4, 3)), target)
     assert np.isnan(found.distance).all()

@@ -5,6 +5,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.geometry.queries import near_points, uniform_points
 from tasks.geometry.surface import sample_surface
 from tasks.metrics import occupancy
 
@@ -20,15 +21,15 @@ def sphere(radius, x=0.0, subdivisions=4):
 
 
 def test_concentric_spheres_have_the_ratio_of_their_volumes():
-    points = occupancy.uniform_points(200_000, 0.55, 0)
+    points = uniform_points(200_000, 0.55, 0)
     assert occupancy.mesh_iou(sphere(0.2), sphere(0.25), points) == pytest.approx(0.512, abs=0.015)
 
 
 def test_iou_near_the_surface_is_another_number():
     true = sphere(0.25)
     surface = sample_surface(true[0].numpy(), true[1].numpy(), 20_000, 0).points
-    near = occupancy.mesh_iou(sphere(0.24), true, occupancy.near_points(surface, 0.01, 1))
-    uniform = occupancy.mesh_iou(sphere(0.24), true, occupancy.uniform_points(100_000, 0.55, 1))
+    near = occupancy.mesh_iou(sphere(0.24), true, near_points(surface, 0.01, 1))
+    uniform = occupancy.mesh_iou(sphere(0.24), true, uniform_points(100_000, 0.55, 1))
     assert near < 0.5 < 0.8 < uniform
 
 
@@ -52,7 +53,7 @@ def test_each_sample_has_its_own_iou_and_empty_ones_none():
 
 
 def test_a_mesh_without_faces_or_with_holes_in_its_numbers_is_undefined():
-    points, whole = occupancy.uniform_points(100, 0.5, 0), sphere(0.25, subdivisions=1)
+    points, whole = uniform_points(100, 0.5, 0), sphere(0.25, subdivisions=1)
     empty = (torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
     broken = (whole[0].clone(), whole[1])
     broken[0][3, 1] = torch.nan
@@ -62,18 +63,8 @@ def test_a_mesh_without_faces_or_with_holes_in_its_numbers_is_undefined():
 
 
 def test_a_shifted_mesh_loses_overlap_and_a_far_one_all():
-    points, whole = occupancy.uniform_points(50_000, 0.55, 2), sphere(0.25)
+    points, whole = uniform_points(50_000, 0.55, 2), sphere(0.25)
     values = [occupancy.mesh_iou(sphere(0.25, x), whole, points) for x in (0.0, 0.05, 0.2, 0.52)]
     assert values[0] == 1
     assert values[-1] == 0
     assert values == sorted(values, reverse=True)
-
-
-def test_points_are_seeded_and_lie_where_they_should():
-    box = occupancy.uniform_points(100_000, 0.55, [3, 1])
-    assert torch.equal(box, occupancy.uniform_points(100_000, 0.55, [3, 1]))
-    assert not torch.equal(box, occupancy.uniform_points(100_000, 0.55, [3, 2]))
-    np.testing.assert_allclose(box.mean(0).numpy(), 0, atol=0.005)
-    assert 0.5499 < box.abs().max() <= 0.55
-    noise = occupancy.near_points(np.ones((100_000, 3)), 0.01, 0) - 1
-    np.testing.assert_allclose(noise.std(0).numpy(), 0.01, rtol=0.02)

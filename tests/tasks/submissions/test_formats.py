@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.errors import RequestError
+from tasks.ragged import Ragged
 from tasks.submissions import read_submission, write_submission
 
 A_OF_B = [0, 5, 6, 7, 9, 10, 11, 17, 18, 19, 13, 14, 15, 1, 2, 3, 4, 8, 12, 16, 20]
@@ -121,6 +122,19 @@ def test_interhand_npz_is_read_back(make_two_hands, tmp_path):
     own_m = fields["joints_cam_m"][:, 1, 0] - fields["joints_cam_m"][:, 0, 0]
     np.testing.assert_allclose(read["relative_root_m"], own_m, atol=1e-9)
     assert not {"joint_coord.npy", "rel_root_depth.npy"} & {p.name for p in (tmp_path / "s").iterdir()}
+
+
+def test_free_surfaces_are_left_out_of_a_submission(make_two_hands, tmp_path):
+    dataset = make_two_hands(3)
+    fields = dataset.fields()
+    counts = np.array([[3, 0], [0, 3], [3, 3]])
+    surfaces = {
+        "surface_verts_cam_m": Ragged(np.zeros((12, 3), np.float32), counts),
+        "surface_faces": Ragged(np.tile(np.arange(3), (4, 1)), counts // 3),
+    }
+    for name, given in (("plain", fields), ("with", fields | surfaces)):
+        write_submission(tmp_path / f"{name}.npz", "interhand26m", given, dataset)
+    assert (tmp_path / "plain.npz").read_bytes() == (tmp_path / "with.npz").read_bytes()
 
 
 def test_a_predicted_relative_root_keeps_its_depth(make_two_hands, tmp_path):

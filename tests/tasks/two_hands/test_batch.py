@@ -30,6 +30,7 @@ def test_a_batch_has_the_types_and_shapes_of_the_contract(batch):
         "has_fit": ((8, 2), torch.bool),
         "keypoints_cam_m": ((8, 2, 21, 3), torch.float32),
         "has_keypoints": ((8, 2), torch.bool),
+        "true_keypoints_cam_m": ((8, 2, 21, 3), torch.float32),
         "index": ((8,), torch.int64),
     }
     assert batch.queries is None
@@ -87,6 +88,8 @@ def test_other_keypoints_take_their_place(dataset):
     assert batch.has_keypoints.tolist() == [[True, False], [True, True]]
     assert (batch.keypoints_cam_m[0, 0] == 0.25).all()
     assert (batch.keypoints_cam_m[0, 1] == 0).all()
+    true = dataset.gather(torch.tensor([3, 5])).keypoints_cam_m
+    assert torch.equal(batch.true_keypoints_cam_m, true)
     with pytest.raises(RequestError, match="shape"):
         dataset.with_keypoints(given[:5])
 

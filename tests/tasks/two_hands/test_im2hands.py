@@ -13,6 +13,7 @@ from tasks.hands.hand import load_hand
 from tasks.protocols import IM2HANDS_METRICS, IS_SCORED
 from tasks.two_hands import TwoHandDataset, surfaces
 from tasks.two_hands.canonical import canonical_frame
+from tasks.two_hands.solids import PROBLEMS, model_pair
 
 COUNT = 2000
 """Points of the exact comparisons; the protocol's own number is 100,000."""
@@ -50,17 +51,19 @@ def official_evaluation(own, true, seed, drawn):
     )
     uniform = surfaces.uniform_points(COUNT, surfaces.HALF_SIDE, [*seed, 2])
     near = surfaces.near_points(surface.points, surfaces.NEAR_SIGMA, [*seed, 3])
-    iou = []
+    shared, joint = [], []
     for points in (uniform, near):
         occupied, predicted = inside(points.numpy(), *true), inside(points.numpy(), *own)
-        iou.append((occupied & predicted).sum() / (occupied | predicted).sum())
+        shared.append((occupied & predicted).sum())
+        joint.append((occupied | predicted).sum())
     d = cdist(own_surface.points, surface.points)
     accuracy, completeness = d.min(1), d.min(0)
     cosines = np.abs(own_surface.normals @ surface.normals.T)
     normals = cosines[np.arange(COUNT), d.argmin(1)].mean(), cosines[d.argmin(0), np.arange(COUNT)].mean()
     return {
-        "iou": iou[0],
-        "iou_near": iou[1],
+        "iou": shared[0] / joint[0],
+        "iou_near": shared[1] / joint[1],
+        "iou_mixed": sum(shared) / sum(joint),
         "cd_mm": 400 * (accuracy.mean() + completeness.mean()) / 2,
         "cd_l2_mm2": 400**2 * ((accuracy**2).mean() + (completeness**2).mean()) / 2,
         "normal_consistency": np.mean(normals),
@@ -102,11 +105,15 @@ def pair(pairs):
     )
 
 
+def columns_of(task, own, true, ids, count=COUNT):
+    own, true = torch.from_numpy(own), torch.from_numpy(true)
+    pairs = [model_pair(verts, task.hands) for verts in own]
+    return surfaces.surface_columns(pairs, true, ids, task.hands, count)
+
+
 def values(task, own, true, count=COUNT):
-    columns = surfaces.surface_columns(
-        torch.from_numpy(own), torch.from_numpy(true), ["a"], task.hands, count
-    )
-    return {name: column.item() for name, column in columns.items()}
+    columns = columns_of(task, own, true, ["a"], count)
+    return {name: columns[name].item() for name in surfaces.METRICS}
 
 
 def test_values_are_the_official_evaluators_on_the_same_points(task, pair):
@@ -129,13 +136,13 @@ def test_predictions_in_float32_agree_to_five_digits(task, pair):
     exact, single = (values(task, p, true) for p in (own, own.astype(np.float32).astype(np.float64)))
     for name in ("cd_mm", "cd_l2_mm2", "normal_consistency"):
         assert single[name] == pytest.approx(exact[name], rel=2e-5), name
-    for name in ("iou", "iou_near"):
+    for name in ("iou", "iou_near", "iou_mixed"):
         assert single[name] == pytest.approx(exact[name], abs=2 / COUNT)
 
 
 def test_the_truth_has_the_best_scores(task, pair):
     found = values(task, pair[0], pair[0])
-    assert found["iou"] == found["iou_near"] == 1
+    assert found["iou"] == found["iou_near"] == found["iou_mixed"] == 1
     assert found["cd_mm"] < 3
     assert found["normal_consistency"] > 0.9
 
@@ -158,25 +165,32 @@ def test_only_pairs_are_scored_and_each_has_all_numbers(scored, pairs, noisy, pe
     np.testing.assert_array_equal(columns[IS_SCORED], kept)
     for name in set(IM2HANDS_METRICS) - {"mrrpe_mm"}:
         np.testing.assert_array_equal(np.isfinite(columns[name]), kept)
+    for name in PROBLEMS:
+        assert columns[name][1] == 0
     assert 0.8 < columns["iou"][1] < 1
     assert 0.1 < columns["cd_mm"][1] < 1
 
 
 def test_batches_do_not_change_a_frames_numbers(task, pairs):
-    true = torch.from_numpy(pairs.verts_m[[0, 2]])
+    true = pairs.verts_m[[0, 2]]
     own = true * 1.02
-    both = surfaces.surface_columns(own, true, ["a", "b"], task.hands, COUNT)
-    alone = surfaces.surface_columns(own[1:], true[1:], ["b"], task.hands, COUNT)
+    both = columns_of(task, own, true, ["a", "b"])
+    alone = columns_of(task, own[1:], true[1:], ["b"])
     for name, column in both.items():
         assert column[1] == pytest.approx(alone[name].item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("damage", ["missing", "no size", "infinite"])
-def test_a_hand_that_is_no_surface_is_a_hole(task, pair, damage):
+@pytest.mark.parametrize(
+    ("damage", "problem"), [(np.nan, "no_mesh"), (0.3, "broken_mesh")], ids=["missing", "no size"]
+)
+def test_a_hand_that_is_no_surface_is_a_hole_and_is_counted(task, pair, damage, problem):
     true, own = pair
     own = own.copy()
-    own[0, 1] = {"missing": np.nan, "no size": 0.3, "infinite": np.inf}[damage]
-    assert all(np.isnan(value) for value in values(task, own, true).values())
+    own[0, 1] = damage
+    columns = columns_of(task, own, true, ["a"])
+    for name in (*surfaces.METRICS, *surfaces.OVERLAP):
+        assert np.isnan(columns[name].item())
+    assert {name: columns[name].item() for name in PROBLEMS} == dict.fromkeys(PROBLEMS, 0) | {problem: 0.5}
 
 
 def test_a_mirrored_hand_is_far_from_right(task, pair):

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from methods.layers.implicit import part_occupancy
-from methods.layers.implicit.canonicalisation import PARTS, canonicalise
+from methods.layers.implicit.canonicalisation import canonicalise
 from methods.layers.implicit.palm_frame import HandFrames
-from methods.layers.implicit.part_occupancy import PartOccupancy, part_label_loss
+from methods.layers.implicit.part_occupancy import PartOccupancy
 from tasks.errors import RequestError
 from tests.methods.layers.implicit.posed import moved, posed
 
@@ -218,12 +218,3 @@ def test_features_that_were_not_declared_are_refused(joints):
 def test_a_feature_enters_after_the_first_layer(layer):
     with pytest.raises(RequestError, match="expected 2 to 5"):
         PartOccupancy(feature_size=19, feature_layer=layer)
-
-
-def test_the_label_loss_is_least_where_each_surface_point_is_on_its_own_part_alone():
-    labels = torch.tensor([[0, 3, 15]])
-    logits = torch.full((1, 3, 16), -40.0)
-    logits[0, torch.arange(3), labels[0]] = 0.0
-    assert part_label_loss(logits, labels).item() == pytest.approx(0, abs=1e-12)
-    logits[0, 0, 0] = 40.0
-    assert part_label_loss(logits, labels).item() == pytest.approx(0.25 / (3 * len(PARTS)))

@@ -1,0 +1,79 @@
+"""The stage that trains a field of each hand by itself on labelled queries, and what it predicts alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from methods.base import Progress, Stage
+from methods.config import MethodConfig
+from methods.layers.implicit.config import ExtractionConfig, FieldConfig
+from methods.layers.implicit.extraction import hand_surface, surface_fields
+from methods.layers.implicit.hand_field import HandField
+from methods.layers.implicit.losses import occupancy_loss
+from tasks.hands.hand import HandModel
+from tasks.ragged import Ragged
+from tasks.two_hands.batch import TwoHandBatch
+from tasks.two_hands.labelled_queries import draw_queries
+from tasks.two_hands.selection import pairs
+
+
+class OccupancyStage(Stage):
+    """Squared error of occupancy at fresh queries, with true keypoints."""
+
+    name = "occupancy"
+
+    def __init__(self, field: FieldConfig, make: Callable[[HandModel], HandField]) -> None:
+        self.field, self.make = field, make
+
+    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
+        """All but what is read at prediction alone."""
+        settings = config.model_dump(mode="json", exclude={"extraction"})
+        settings["field"].pop("threshold")
+        return settings
+
+    def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
+        return pairs(dataset)
+
+    def prepare(self, batch: TwoHandBatch, noise: torch.Generator) -> TwoHandBatch:
+        asked = self.field.queries
+        seeds = torch.randint(2**62, (len(batch),), generator=noise).tolist()
+        drawn = draw_queries(batch, seeds, asked.count, asked.uniform_share, asked.sigma)
+        return replace(batch, queries=drawn)
+
+    def build(self, config: MethodConfig, hand: HandModel, upstream: Mapping[str, nn.Module]) -> HandField:
+        return self.make(hand)
+
+    def loss(self, module: nn.Module, batch: TwoHandBatch, progress: Progress) -> dict[str, Tensor]:
+        assert batch.queries is not None
+        logits = module(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, batch.queries.points)
+        error = occupancy_loss(logits, batch.queries.occupied, batch.has_keypoints, self.field.loss)
+        return {"total": error}
+
+
+def predicted_by(
+    field: HandField, batch: TwoHandBatch, threshold: float, extraction: ExtractionConfig
+) -> dict[str, Tensor | Ragged]:
+    """A prediction of the two-hand task: the keypoints that were given, and the surfaces of the field about them."""
+    hands = field.hands(batch.image, batch.intrinsics_px, batch.keypoints_cam_m)
+
+    def surface_of(hand: int) -> Any:
+        one = hands.one(hand)
+        return hand_surface(
+            lambda points: field.logits(one, points[None])[0].sigmoid(),
+            threshold,
+            one.frames.joints[0],
+            extraction,
+        )
+
+    there = batch.has_keypoints.flatten().tolist()
+    surfaces = [surface_of(hand) if known else None for hand, known in enumerate(there)]
+    return {**given_joints(batch), **surface_fields(surfaces, hands.frames)}
+
+
+def given_joints(batch: TwoHandBatch) -> dict[str, Tensor]:
+    """The keypoints as joints, NaN for a hand that has none."""
+    there = batch.has_keypoints[..., None, None]
+    return {"joints_cam_m": torch.where(there, batch.keypoints_cam_m, torch.nan)}
