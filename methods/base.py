@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from methods.config import MethodConfig, TrainingConfig
     from tasks.hands.hand import HandModel
+    from tasks.ragged import Ragged
+
+
+TRUTH = "truth"
+"""The source of keypoints that no method predicted."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Stage(ABC):
     reads_keypoints: ClassVar[bool] = False
     """Whether it is trained on the keypoints that it will be given, and not on true ones."""
     derives: ClassVar[bool] = False
-    """Whether ``derive`` must have been run over the training and validation set before it trains."""
+    """Whether ``derive`` must have been run over the samples of its training and validation set before it trains."""
 
     def config_slice(self, config: MethodConfig) -> dict[str, Any]:
         """The part of the config that changes this stage's weights; the stage cache is keyed by it."""
@@ -80,7 +85,7 @@ class Stage(ABC):
         return config.training
 
     def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
-        """The samples of a dataset that it can learn from, and how many were left out by reason."""
+        """The samples of a dataset that it can learn from (``dataset.part``), and how many were left out by reason."""
         return dataset, {}
 
     def prepare(self, batch: Any, noise: torch.Generator) -> Any:
@@ -119,14 +124,19 @@ class Method(ABC):
 
     spec: ClassVar[MethodSpec]
 
-    def __init__(self, config: MethodConfig, hand: HandModel) -> None:
+    def __init__(self, config: MethodConfig, hand: HandModel, keypoints: str = TRUTH) -> None:
         self.config = config
         self.hand = hand
+        self.keypoints = keypoints
+        """Where a batch's keypoints come from at test time: ``TRUTH``, or the name of the method that predicts them."""
 
     @abstractmethod
     def stages(self) -> list[Stage]:
         """The stages in training order."""
 
     @abstractmethod
-    def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor]:
-        """The task's prediction fields for a batch (see ``TaskSpec.prediction_fields``), on the batch's device."""
+    def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor | Ragged]:
+        """The task's prediction fields for a batch (see ``TaskSpec.prediction_fields``), on the batch's device.
+
+        A field of which every sample has another number of rows is a ``tasks.ragged.Ragged`` array.
+        """

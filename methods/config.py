@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from methods.yaml_words import read_yaml
 from tasks.errors import RequestError, unknown_name
 
 
@@ -75,14 +77,17 @@ Config = TypeVar("Config", bound=MethodConfig)
 
 def resolve_config(model: type[Config], preset: dict[str, Any], overrides: dict[str, str]) -> Config:
     """The validated config of a preset with ``a.b=value`` overrides. Raises RequestError for a bad key or value."""
-    merged: dict[str, Any] = yaml.safe_load(yaml.safe_dump(preset)) or {}
+    merged = deepcopy(preset)
     for key, text in overrides.items():
         check_key(model, key)
         node = merged
         *parents, leaf = key.split(".")
         for name in parents:
             node = node.setdefault(name, {})
-        node[leaf] = yaml.safe_load(text)
+        try:
+            node[leaf] = read_yaml(text)
+        except yaml.YAMLError:
+            raise RequestError(f"bad value for '{key}': '{text}' is not YAML.") from None
     try:
         return model.model_validate(merged)
     except ValidationError as error:

@@ -86,9 +86,11 @@ def _attribute(reference: str) -> Any:
 def _read(path: Path) -> Any:
     import yaml
 
+    from methods.yaml_words import read_yaml
+
     if not path.exists():
         return None
     try:
-        return yaml.safe_load(path.read_text())
+        return read_yaml(path.read_text())
     except yaml.YAMLError as error:
         raise RequestError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from None

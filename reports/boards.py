@@ -88,6 +88,11 @@ class Row:
         return tuple(sorted(self.header.get("flags") or ()))
 
     @cached_property
+    def keypoints_from(self) -> str:
+        """Whose keypoints drove the method: a title, or ``truth``; nothing for a method that is given none."""
+        return str(self.header.get("keypoints_from") or "")
+
+    @cached_property
     def seeds(self) -> list[int]:
         """The training seeds."""
         return [int(record.header["seed"]) for record in self.records]
@@ -392,14 +397,21 @@ def _ranked(rows: list[Row], task: TaskSpec, metrics: Mapping[str, Metric]) -> l
 
 
 def _setting_key(header: Mapping[str, Any]) -> str:
-    """Everything that identifies a cell but its seed, and the names under which it is shown."""
-    identity = {key: value for key, value in header["identity"].items() if key != "seed"}
+    """Everything that identifies a cell but its seed, and the names under which it is shown.
+
+    Another cell that it was given predictions of counts by its own identity, whose seed is another one for each seed.
+    """
+    identity = {key: value for key, value in header["identity"].items() if key not in ("seed", "inputs")}
+    inputs = {
+        name: {key: value for key, value in of.items() if key != "seed"}
+        for name, of in header.get("inputs", {}).items()
+    }
     shown = {
         key: header.get(key) for key in ("task", "layout", "split", "method", "preset", "axis", "variant")
     }
     protocol = [header["protocol"]["name"], header["protocol"]["version"]]
     return json.dumps(
-        [identity, shown, protocol, sorted(header.get("flags") or ())], sort_keys=True, default=str
+        [identity, inputs, shown, protocol, sorted(header.get("flags") or ())], sort_keys=True, default=str
     )
 
 

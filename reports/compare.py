@@ -19,6 +19,8 @@ from tasks.registry import TASKS
 SHORTEST_PREFIX = 4
 """Fewer hexadecimal digits than this are no cell's id."""
 SHOWN_CANDIDATES = 8
+TRUTH = "truth"
+"""Where the keypoints of a row come from that no method predicted: ``truth+METHOD`` is METHOD."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,10 +169,9 @@ def _names(row: Row) -> set[str]:
     """Everything that a row is called, in lower case."""
     variant, preset = row.header.get("variant"), row.header.get("preset")
     settings = (None if variant in PLAIN_VARIANTS else variant, preset, row.setting)
-    names = (row.method, row.title, row.label)
-    return {
-        name.lower() for name in (*names, *(f"{row.method}@{setting}" for setting in settings if setting))
-    }
+    methods = (row.method, *(f"{TRUTH}+{row.method}",) * (row.keypoints_from == TRUTH))
+    at = (f"{method}@{setting}" for method in methods for setting in settings if setting)
+    return {name.lower() for name in (*methods, row.title, row.label, *at)}
 
 
 def _described(board: Board, row: Row) -> str:

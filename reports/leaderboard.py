@@ -52,6 +52,8 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
     columns = [Column("method", "Method"), Column("setting", "Setting")]
     differ = len({row.flags for row in board.rows}) > 1
     columns += [Column("sees", "Also sees")] * differ
+    sources = len({row.keypoints_from for row in board.rows}) > 1
+    columns += [Column("keypoints", "Keypoints from")] * sources
     columns += [Column("rank", "Rank", numeric=True, note=RANK_NOTE)]
     columns += [Column("seeds", "Seeds", numeric=True), Column("n", "n", numeric=True)]
     columns += [metric_column(board.metrics[name]) for name in names]
@@ -60,6 +62,7 @@ def leaderboard_table(board: Board, published: Sequence[Mapping[str, Any]] = ())
     for row in shown:
         cells = [Cell(row.title, note=about_text(row)), Cell(row.setting)]
         cells += [Cell(", ".join(row.flags))] * differ
+        cells += [Cell(row.keypoints_from)] * sources
         cells += [
             rank_cell(board, row),
             Cell(str(len(row.seeds)), note=f"seeds {', '.join(map(str, row.seeds))}"),

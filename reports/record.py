@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from tasks.base import Metric
+    from tasks.ragged import Field, Fields
 
 SCHEMA = 2
 """2 added ``per_sample.f64``, and intervals that no order of adding changes; a record of 1 is read all the same."""
@@ -105,12 +106,24 @@ class Record:
         return _read_table(self.path / "curves.parquet")
 
     @property
-    def predictions(self) -> dict[str, np.ndarray]:
-        """Prediction field -> (n, ...) array, in the order of ``per_sample``. Read anew at every call."""
+    def predictions(self) -> dict[str, Field]:
+        """Prediction field -> n records, in the order of ``per_sample``. Read anew at every call."""
+        import numpy as np
+
+        from tasks.ragged import from_arrays
+
+        with np.load(self.path / "predictions.npz", allow_pickle=False) as archive:
+            return from_arrays(archive)
+
+    def prediction(self, name: str) -> np.ndarray:
+        """One field (n, ...) of the predictions, no other of which is read. Raises RequestError where it is absent."""
         import numpy as np
 
         with np.load(self.path / "predictions.npz", allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            if name not in archive.files:
+                raise RequestError(f"the predictions of cell {self.cell} have no field '{name}'.")
+            values: np.ndarray = archive[name]
+            return values
 
     @property
     def renders(self) -> dict[str, Path]:
@@ -135,7 +148,7 @@ def write_record(
     records_root: Path,
     header: Mapping[str, Any],
     per_sample: pd.DataFrame,
-    predictions: Mapping[str, np.ndarray],
+    predictions: Fields,
     curves: pd.DataFrame | None = None,
     renders: Mapping[str, Image | bytes] | None = None,
     metrics: Mapping[str, Metric] | None = None,
@@ -315,13 +328,15 @@ def _check_parts(header: Mapping[str, Any], per_sample: pd.DataFrame, curves: pd
 
 
 def _write_tables(
-    folder: Path, per_sample: pd.DataFrame, predictions: Mapping[str, np.ndarray], curves: pd.DataFrame | None
+    folder: Path, per_sample: pd.DataFrame, predictions: Fields, curves: pd.DataFrame | None
 ) -> None:
     import numpy as np
     import pandas as pd
 
+    from tasks.ragged import to_arrays
+
     per_sample.to_parquet(folder / "per_sample.parquet")
-    np.savez_compressed(folder / "predictions.npz", allow_pickle=False, **dict(predictions))
+    np.savez_compressed(folder / "predictions.npz", allow_pickle=False, **to_arrays(predictions))
     if curves is None:
         curves = pd.DataFrame({"step": [], "name": [], "value": [], "time_ms": []})
     types = {"step": "int64", "name": "str", "value": "float64", "time_ms": "int64"}

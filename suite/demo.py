@@ -1,22 +1,56 @@
-"""What ``palmares demo`` runs: every method at its tiny preset, AMVUR with and without 3D labels."""
+"""What ``palmares demo`` runs: every method at its tiny preset, some of them in variants or on another's keypoints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from suite.plan import Request
+from tasks.base import TaskSpec
 
-VARIANTS: dict[str, tuple[dict[str, str], ...]] = {"amvur": ({}, {"supervision": "weak"})}
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the demo beside the plain ones: a method or ``SOURCE+METHOD``, with settings of its own."""
+
+    method: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Programme:
+    """What is run on a task beside each of its methods as it is."""
+
+    entries: tuple[Entry, ...] = ()
+    protocol: str | None = None
+    size: int | None = None
+
+
+PROGRAMMES: dict[str, Programme] = {
+    "single_hand": Programme((Entry("amvur", {"supervision": "weak"}),)),
+    "two_hands": Programme(protocol="im2hands"),
+}
 
 
 def requests(seeds: Sequence[int]) -> list[Request]:
     """The demo's requests, cheap methods first."""
-    from methods.registry import METHODS
     from tasks.registry import TASKS
 
-    ordered = sorted(METHODS.values(), key=lambda spec: (spec.kind != "baseline", spec.name))
+    return [request for task in TASKS.values() for request in _of_task(task, tuple(seeds))]
+
+
+def _of_task(task: TaskSpec, seeds: tuple[int, ...]) -> list[Request]:
+    from methods.registry import METHODS
+
+    programme = PROGRAMMES.get(task.name, Programme())
+    specs = sorted(METHODS.values(), key=lambda spec: (spec.kind != "baseline", spec.name))
+    plain = [Entry(spec.name) for spec in specs if task.name in spec.tasks]
     return [
-        Request(spec.name, task, overrides=overrides, seeds=tuple(seeds))
-        for task in TASKS
-        for spec in ordered
-        if task in spec.tasks
-        for overrides in VARIANTS.get(spec.name, ({},))
+        Request(
+            entry.method,
+            task.name,
+            size=programme.size,
+            overrides=entry.overrides,
+            seeds=seeds,
+            protocol=programme.protocol,
+        )
+        for entry in (*plain, *programme.entries)
     ]

@@ -2,10 +2,10 @@
 
 import functools
 import json
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,15 @@ import numpy as np
 
 from suite.home import Home
 from suite.plan import Cell
-from suite.scoring import SHARD_SAMPLES, per_sample_table, sample_meshes, sample_renders
+from suite.scoring import per_sample_table, sample_meshes, sample_renders
+from suite.shards import Arrays, batches, read_arrays, run_shards, shard_count, shard_range, write_arrays
 from suite.train import Resources
+from tasks.ragged import Field, Fields, Ragged, concatenate, from_arrays, to_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
     from PIL import Image
-
-BATCH_SAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class EvaluationJob:
     protocol: str
     layout: str
     root: str
+    image_size_px: int
+    keypoints: str
+    """What the method is told of where its keypoints come from."""
+    source: str | None
+    """The cell whose record holds the keypoints of the test set, where they are no true ones."""
     stages: tuple[tuple[str, str], ...]
     device: str
 
@@ -49,6 +55,9 @@ class EvaluationJob:
             protocol=cell.protocol.name,
             layout=cell.layout,
             root=str(cell.root),
+            image_size_px=cell.config.image_size_px,
+            keypoints=cell.entrant.keypoints,
+            source=cell.source.id if cell.source else None,
             stages=tuple(keys.items()),
             device=resources.device,
         )
@@ -62,7 +71,7 @@ class Evaluation:
     """The outcome over the whole test split."""
 
     per_sample: "pd.DataFrame"
-    predictions: dict[str, np.ndarray]
+    predictions: dict[str, Field]
     not_applicable: dict[str, str]
     renders: dict[str, "Image.Image"]
     meshes: dict[str, bytes]
@@ -73,101 +82,82 @@ def evaluate(job: EvaluationJob, resources: Resources, progress: Callable[[int, 
     """Evaluate what is not evaluated yet, then put the shards together."""
     started = time.time()
     bench = Bench.of(job)
-    shards = range(-(-len(bench.dataset) // SHARD_SAMPLES))
+    shards = range(shard_count(len(bench.dataset)))
     missing = [number for number in shards if not job.shard(number).exists()]
-    progress(len(shards) - len(missing), len(shards))
-    if resources.workers == 0:
-        for done, number in enumerate(missing, start=len(shards) - len(missing) + 1):
-            evaluate_shard(job, number)
-            progress(done, len(shards))
-    else:
-        _evaluate_under_ray(job, missing, len(shards), resources, progress)
+    run_shards(partial(evaluate_shard, job), missing, len(shards), resources, progress)
     return _gather(job, bench, list(shards), started)
 
 
-def _evaluate_under_ray(
-    job: EvaluationJob,
-    missing: list[int],
-    total: int,
-    resources: Resources,
-    progress: Callable[[int, int], None],
-) -> None:
-    import ray
-
-    remote = ray.remote(num_cpus=1, num_gpus=resources.gpus_per_worker, max_retries=3)(evaluate_shard)
-    pending = [remote.remote(job, number) for number in missing]
-    while pending:
-        finished, pending = ray.wait(pending, num_returns=1)
-        ray.get(finished)
-        progress(total - len(pending), total)
-
-
 class Bench:
-    """What evaluating needs beside the shard's number: the trained method and the test set."""
+    """What predicting a split takes: the trained method and the data."""
 
-    def __init__(self, job: EvaluationJob) -> None:
+    def __init__(self, job: EvaluationJob, split: str) -> None:
         import torch
 
         from suite.stages import StageCache
+        from suite.stored import keypoints_of
         from suite.worker import load_stages, make_method
         from tasks.layouts.registry import open_layout
         from tasks.registry import PROTOCOLS, load_task
 
         torch.set_num_threads(1)
         self.device = torch.device(job.device)
-        self.method = make_method(job.method, job.config)
-        cache = StageCache(Home(Path(job.home)))
-        self.modules = load_stages(cache, self.method, dict(job.stages))
+        self.method = make_method(job.method, job.config, job.keypoints)
+        home = Home(Path(job.home))
+        self.modules = load_stages(StageCache(home), self.method, dict(job.stages))
         for module in self.modules.values():
             module.to(self.device)
         self.task = load_task(job.task)
         self.protocol = PROTOCOLS[job.protocol]
-        layout = open_layout(job.layout, Path(job.root))
-        self.dataset = self.task.test_set(layout, self.method.config.image_size_px)
+        layout, size_px = open_layout(job.layout, Path(job.root)), job.image_size_px
+        if split == "test":
+            self.dataset = self.task.test_set(layout, size_px)
+        else:
+            self.dataset = self.task.open(layout, size_px)[split]
+        if job.source is not None:
+            self.dataset = self.dataset.with_keypoints(keypoints_of(home, job.source, self.dataset.ids))
 
     @classmethod
     @functools.lru_cache(maxsize=1)
-    def of(cls, job: EvaluationJob) -> "Bench":
+    def of(cls, job: EvaluationJob, split: str = "test") -> "Bench":
         """The bench of a job, kept for the process's next shard."""
-        return cls(job)
+        return cls(job, split)
 
-    def predict(self, start: int, stop: int) -> dict[str, np.ndarray]:
-        """The method's predictions for a range of test samples."""
+    def predict(self, positions: "torch.Tensor") -> dict[str, Field]:
+        """The method's predictions for these samples, a batch of them."""
         import torch
 
-        parts = []
-        for first in range(start, stop, BATCH_SAMPLES):
-            batch = self.dataset.gather(torch.arange(first, min(first + BATCH_SAMPLES, stop)))
-            with torch.inference_mode():
-                fields = self.method.predict(self.modules, batch.to(self.device))
-            parts.append({name: value.float().cpu().numpy() for name, value in fields.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        batch = self.dataset.gather(positions)
+        with torch.inference_mode():
+            fields = self.method.predict(self.modules, batch.to(self.device))
+        return {name: on_host(value) for name, value in fields.items()}
+
+
+def on_host(value: "torch.Tensor | Ragged") -> Field:
+    """A field in memory; numbers of any precision in float32, whole ones as they are."""
+    if isinstance(value, Ragged):
+        return value
+    value = value.float() if value.is_floating_point() else value
+    return np.asarray(value.cpu())
 
 
 def evaluate_shard(job: EvaluationJob, number: int) -> None:
     """Predict and score one shard and write it whole."""
     bench = Bench.of(job)
-    start = number * SHARD_SAMPLES
-    stop = min(start + SHARD_SAMPLES, len(bench.dataset))
-    predictions = bench.predict(start, stop)
+    start, stop = shard_range(number, len(bench.dataset))
+    predictions = _joined([bench.predict(positions) for positions in batches(start, stop)])
     scores = bench.task.score(bench.protocol, predictions, bench.dataset, np.arange(start, stop))
-    path = job.shard(number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    arrays: dict[str, Any] = {f"prediction/{name}": value for name, value in predictions.items()}
+    arrays = {f"prediction/{name}": value for name, value in to_arrays(predictions).items()}
     arrays |= {f"score/{name}": value for name, value in scores.columns.items()}
-    np.savez(beside, **arrays, not_applicable=np.array(json.dumps(scores.not_applicable)))
-    beside.replace(path)
+    write_arrays(job.shard(number), {**arrays, "not_applicable": np.array(json.dumps(scores.not_applicable))})
 
 
 def _gather(job: EvaluationJob, bench: Bench, shards: list[int], started: float) -> Evaluation:
-    parts = [dict(np.load(job.shard(number), allow_pickle=False)) for number in shards]
-    joined = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "not_applicable"
-    }
-    predictions = _select(joined, "prediction/")
+    parts = [read_arrays(job.shard(number)) for number in shards]
+    predictions = _joined([from_arrays(_select(part, "prediction/")) for part in parts])
+    scores = _joined([_select(part, "score/") for part in parts])
     return Evaluation(
-        per_sample=per_sample_table(bench.dataset, _select(joined, "score/")),
+        per_sample=per_sample_table(bench.dataset, to_arrays(scores)),
         predictions=predictions,
         not_applicable=json.loads(str(parts[0]["not_applicable"])),
         renders=sample_renders(bench.task, predictions, bench.dataset),
@@ -176,5 +166,9 @@ def _gather(job: EvaluationJob, bench: Bench, shards: list[int], started: float)
     )
 
 
-def _select(values: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+def _joined(parts: Sequence[Fields]) -> dict[str, Field]:
+    return {name: concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _select(values: Arrays, prefix: str) -> Arrays:
     return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

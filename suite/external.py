@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from suite.composition import names_a_method
 from suite.data import open_source, require_folder
 from suite.home import Home
 from suite.plan import digest, resolve_layout, resolve_protocol, resolve_task
 from suite.scoring import sample_meshes, sample_renders, score_all
 from tasks.errors import RequestError
+from tasks.ragged import Fields, to_arrays
 
 if TYPE_CHECKING:
     from suite.data import DataSource
@@ -45,15 +47,13 @@ class Submission:
 
 def check_request(submission: Submission) -> None:
     """Raise RequestError for what can be told before anything is read."""
-    from methods.registry import METHODS
-
     task = resolve_task(submission.task)
     layout = resolve_layout(task, submission.layout)
     resolve_protocol(task, layout, submission.protocol)
     require_folder(layout, submission.data)
     if not submission.name.strip():
         raise RequestError("--as is empty: expected the name that the row shall have.")
-    if submission.name in METHODS:
+    if names_a_method(submission.name):
         raise RequestError(f"--as '{submission.name}' is the name of a method of the suite: choose another.")
     if not submission.file.is_file():
         raise RequestError(f"no predictions file at '{submission.file}'.")
@@ -99,7 +99,7 @@ def evaluate_file(
 
 
 def _header(
-    submission: Submission, task: Any, layout: str, source: "DataSource", fields: Mapping[str, np.ndarray]
+    submission: Submission, task: Any, layout: str, source: "DataSource", fields: Fields
 ) -> Header:
     from tasks.hands.hand import load_hand
 
@@ -138,11 +138,10 @@ def _header(
     }
 
 
-def fingerprint(fields: Mapping[str, np.ndarray]) -> str:
+def fingerprint(fields: Fields) -> str:
     """16 hex digits of the predictions' values, whatever file they came in."""
     content = hashlib.sha256()
-    for name in sorted(fields):
-        values = fields[name]
+    for name, values in sorted(to_arrays(fields).items()):
         content.update(f"{name} {values.shape} {values.dtype.str}\n".encode())
         for first in range(0, len(values), HASH_ROWS):
             content.update(np.ascontiguousarray(values[first : first + HASH_ROWS]).tobytes())
@@ -168,7 +167,7 @@ def _record(
     header: Header,
     task: Any,
     dataset: Any,
-    fields: Mapping[str, np.ndarray],
+    fields: Fields,
     started: float,
     progress: Callable[[int, int], None],
 ) -> Header:

@@ -6,6 +6,8 @@
     cells/<cell>/          cells under way or failed: plan, lease, failure, evaluated shards
     train/<stage key>/     checkpoints and curves of stages under way (Ray Train's storage)
     cache/stages/<key>/    trained stages, published whole
+    cache/derived/<key>/   what a stage works out of its samples before it trains: an array per field and split
+    cache/keypoints/<key>/ joints that a method's trained stages predict over the training and validation set
     cache/synthetic/<id>/  synthetic data made on first use
     mlflow.db, artifacts/  the embedded MLflow mirror
     report/                the last report
@@ -29,6 +31,8 @@ class Home:
         self.cells = self.root / "cells"
         self.train = self.root / "train"
         self.stages = self.root / "cache" / "stages"
+        self.derived = self.root / "cache" / "derived"
+        self.keypoints = self.root / "cache" / "keypoints"
         self.synthetic = self.root / "cache" / "synthetic"
         self.report = self.root / "report"
 

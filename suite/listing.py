@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from methods.base import MethodSpec
+from suite.composition import Entrant
 from tasks.errors import unknown_name
 
 Row = dict[str, Any]
@@ -30,17 +32,23 @@ def _methods() -> list[Row]:
     return [
         {
             "name": spec.name,
-            "summary": spec.summary,
+            "summary": spec.summary + _driven(spec),
             "title": spec.title,
             "kind": spec.kind,
             "version": spec.version,
             "tasks": list(spec.tasks),
             "presets": presets(spec.name),
             "source": spec.source,
-            "flags": list(spec.flags),
+            "flags": list(Entrant(spec).flags),
+            "keypoints": spec.keypoints,
         }
         for spec in METHODS.values()
     ]
+
+
+def _driven(spec: MethodSpec) -> str:
+    """How to name a method that is driven by the keypoints of another one."""
+    return f" [by the true keypoints, or by a method's: SOURCE+{spec.name}]" if spec.keypoints else ""
 
 
 def _tasks() -> list[Row]:

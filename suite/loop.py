@@ -115,7 +115,8 @@ def train_stage(
     settings = stage.training(config)
     run = _Run(stage, module, data, settings, config, seed, session, augment)
     announce(run.schedule.steps)
-    curve = CurveFile(curve_path, run.resume()) if session.rank == 0 else None
+    resumed_at = run.resume()
+    curve = CurveFile(curve_path, resumed_at) if session.rank == 0 else None
     for epoch in range(run.next_epoch, settings.epochs):
         points = run.epoch(epoch)
         points += run.validate(epoch)

@@ -7,11 +7,12 @@ nothing else: never of a path, a host, a date or the number of workers.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from methods.base import MethodSpec
+from suite.composition import Entrant, resolve_entrant, split_overrides
 from tasks.base import Protocol, TaskSpec
 from tasks.errors import RequestError, unknown_name
 
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from suite.data import DataSource
 
 
+KEYPOINTS, DERIVED = "keypoints", "derived"
+"""Inputs beside the data: another cell's predictions, and what a stage has worked out of every sample."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What ``palmares run`` was asked for."""
 
     method: str
+    """``METHOD`` or ``SOURCE+METHOD``."""
     task: str
     layout: str | None = None
     data: Path | None = None
@@ -52,10 +58,22 @@ class Cell:
     variant: str
     config: "MethodConfig"
     seed: int
+    source: "Cell | None" = None
+    """The cell whose predicted joints are the keypoints of this one."""
+
+    @property
+    def entrant(self) -> Entrant:
+        """The method and where its keypoints come from."""
+        return Entrant(self.method, self.source.method if self.source else None)
 
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that may change the numbers of this cell."""
+        given = (
+            {"inputs": {KEYPOINTS: {"from": self.source.method.name, "cell": self.source.id}}}
+            if self.source
+            else {}
+        )
         return {
             "method": self.method.name,
             "method_version": self.method.version,
@@ -68,6 +86,7 @@ class Cell:
             "data_fingerprint": self.data_fingerprint,
             "hand": self.hand_fingerprint,
             "seed": self.seed,
+            **given,
         }
 
     @property
@@ -78,16 +97,20 @@ class Cell:
     def label(self) -> str:
         """The name a person reads: method, variant, seed."""
         variant = "" if self.variant == "default" else f" [{self.variant}]"
-        return f"{self.method.name}{variant} seed {self.seed}"
+        return f"{self.entrant.name}{variant} seed {self.seed}"
 
     def header(self) -> dict[str, Any]:
-        """The fields that the record, the lease and MLflow show of this cell."""
+        """The fields that the record, the lease and MLflow show of this cell.
+
+        ``inputs`` are the identities of the cells whose predictions this one is given.
+        """
         return {
             "cell": self.id,
             "kind": "run",
             "identity": self.identity,
-            "method": self.method.name,
-            "method_title": self.method.title,
+            "inputs": {KEYPOINTS: self.source.identity} if self.source else {},
+            "method": self.entrant.name,
+            "method_title": self.entrant.title,
             "task": self.task.name,
             "layout": self.layout,
             "split": "test",
@@ -98,7 +121,8 @@ class Cell:
             "protocol": self.protocol.header(),
             "synthetic": self.synthetic,
             "hand_name": self.hand_name,
-            "flags": list(self.method.flags),
+            "flags": list(self.entrant.flags),
+            "keypoints_from": self.entrant.keypoints_from,
         }
 
 
@@ -108,20 +132,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def resolve_names(request: Request) -> tuple[MethodSpec, TaskSpec, str]:
-    """The declarations a request names. Raises RequestError with the nearest valid name; imports nothing heavy."""
-    from methods.registry import METHODS
-
-    method = METHODS.get(request.method)
-    if method is None:
-        raise unknown_name("method", request.method, METHODS)
+def resolve_names(request: Request) -> tuple[Entrant, TaskSpec, str]:
+    """What a request names. Raises RequestError with the nearest valid name; imports nothing heavy."""
     task = resolve_task(request.task)
-    if task.name not in method.tasks:
-        raise RequestError(
-            f"method '{method.name}' does not solve task '{task.name}': it solves {', '.join(method.tasks)}."
-        )
+    entrant = resolve_entrant(request.method, task)
     resolve_protocol(task, layout := resolve_layout(task, request.layout), request.protocol)
-    return method, task, layout
+    return entrant, task, layout
 
 
 def resolve_task(name: str) -> TaskSpec:
@@ -163,38 +179,56 @@ def resolve_protocol(task: TaskSpec, layout: str, name: str | None) -> Protocol:
 
 
 def resolve_settings(request: Request) -> "MethodConfig":
-    """The validated configuration of a request. Raises RequestError for a bad preset, key or value."""
+    """The validated configuration of the method that a request names.
+
+    Raises RequestError for a bad preset, key or value, also of the source's.
+    """
     from methods.config import resolve_config
     from methods.registry import load_config_model, load_preset
 
-    preset = load_preset(request.method, request.preset)
-    return resolve_config(load_config_model(request.method), preset, dict(request.overrides))
+    entrant = resolve_names(request)[0]
+    if asked := source_request(request):
+        resolve_settings(asked)
+    name, (_, overrides) = entrant.method.name, split_overrides(entrant, request.overrides)
+    return resolve_config(load_config_model(name), load_preset(name, request.preset), overrides)
 
 
-def make_cells(request: Request, source: "DataSource") -> list[Cell]:
+def source_request(request: Request) -> Request | None:
+    """What is asked of the method whose predictions a request gives to another, if it does."""
+    entrant = resolve_names(request)[0]
+    if entrant.source is None:
+        return None
+    overrides, _ = split_overrides(entrant, request.overrides)
+    return replace(request, method=entrant.source.name, overrides=overrides)
+
+
+def make_cells(request: Request, data: "DataSource") -> list[Cell]:
     """The cells of a request, one per seed, on data that is already there."""
     from tasks.hands.hand import load_hand
 
-    method, task, layout = resolve_names(request)
+    entrant, task, layout = resolve_names(request)
     config = resolve_settings(request)
     hand = load_hand()
+    asked = source_request(request)
+    sources = make_cells(asked, data) if asked else [None] * len(request.seeds)
     return [
         Cell(
-            method=method,
+            method=entrant.method,
             task=task,
             protocol=resolve_protocol(task, layout, request.protocol),
             layout=layout,
-            root=source.root,
-            data_fingerprint=source.fingerprint,
-            synthetic=source.synthetic,
+            root=data.root,
+            data_fingerprint=data.fingerprint,
+            synthetic=data.synthetic,
             hand_fingerprint=hand.fingerprint,
             hand_name=hand.name,
             preset=request.preset,
             variant=variant_name(request.overrides),
             config=config,
             seed=seed,
+            source=source,
         )
-        for seed in request.seeds
+        for seed, source in zip(request.seeds, sources, strict=True)
     ]
 
 
@@ -203,20 +237,51 @@ def variant_name(overrides: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(overrides.items())) or "default"
 
 
-def stage_key(cell: Cell, stage: Any, upstream_keys: Mapping[str, str]) -> str:
-    """The address of a trained stage: equal keys, equal weights."""
+def stage_key(
+    cell: Cell, stage: Any, upstream_keys: Mapping[str, str], inputs: Mapping[str, str] | None = None
+) -> str:
+    """The address of a trained stage: equal keys, equal weights.
+
+    ``inputs`` are the keys of what it is trained on beside the data, by ``KEYPOINTS`` and ``DERIVED``.
+    """
     return digest(
         {
-            "method": cell.method.name,
-            "stage": stage.name,
-            "version": stage.version,
+            **_of_stage(cell, stage, upstream_keys),
             "config": stage.config_slice(cell.config),
             "training": stage.training(cell.config).model_dump(mode="json"),
-            "upstream": {name: upstream_keys[name] for name in stage.needs},
-            "task": [cell.task.name, cell.task.version],
-            "layout": cell.layout,
-            "data": cell.data_fingerprint,
-            "hand": cell.hand_fingerprint,
             "seed": cell.seed,
+            **(inputs or {}),
         }
     )
+
+
+def derived_key(
+    cell: Cell, stage: Any, upstream_keys: Mapping[str, str], inputs: Mapping[str, str]
+) -> str:
+    """The address of what a stage has derived of its samples; ``inputs`` as for ``stage_key``."""
+    return digest(
+        {
+            **_of_stage(cell, stage, upstream_keys),
+            "derive": stage.derive_slice(cell.config),
+            **inputs,
+        }
+    )
+
+
+def keypoints_key(source: Cell, stage_keys: Mapping[str, str]) -> str:
+    """The address of the joints that a cell's trained stages predict over the training and validation set."""
+    identity = {key: value for key, value in source.identity.items() if key not in ("protocol", "split")}
+    return digest({"keypoints_of": identity, "stages": dict(stage_keys)})
+
+
+def _of_stage(cell: Cell, stage: Any, upstream_keys: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "method": cell.method.name,
+        "stage": stage.name,
+        "version": stage.version,
+        "upstream": {name: upstream_keys[name] for name in stage.needs},
+        "task": [cell.task.name, cell.task.version],
+        "layout": cell.layout,
+        "data": cell.data_fingerprint,
+        "hand": cell.hand_fingerprint,
+    }

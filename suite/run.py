@@ -7,19 +7,18 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite.curves import Point, read_curve
+from suite.curves import Point
 from suite.evaluate import Evaluation, EvaluationJob, evaluate
 from suite.home import Home, write_json
 from suite.lease import Lease, LeaseHeldError, write_failure
-from suite.plan import Cell, stage_key
-from suite.progress import CurveWatcher, Progress, say
-from suite.stages import StageCache
-from suite.train import Resources, StageJob, train
+from suite.plan import Cell
+from suite.progress import Progress, say
+from suite.staging import trained_stages
+from suite.train import Resources
 
 if TYPE_CHECKING:
     from reports.tracking import LiveMirror
@@ -28,38 +27,31 @@ Header = dict[str, Any]
 RECORDED_PACKAGES = ("torch", "ray", "mlflow", "smplx", "numpy", "numba", "palmares")
 
 
+class SourceFailedError(RuntimeError):
+    """The cell that was to give the keypoints has failed."""
+
+
 def run_cells(
     home: Home, cells: Sequence[Cell], resources: Resources, address: str | None = None
 ) -> list[Header]:
-    """Run every cell that has no record yet; returns the headers of all, failed ones with their reason."""
-    from reports.record import read_record
+    """Run every cell that has no record yet; returns the headers of all, failed ones with their reason.
+
+    A cell that gives its predictions to another one is run before it.
+    """
     from reports.tracking import LiveMirror
 
-    done = [cell for cell in cells if (home.records / cell.id / "record.json").exists()]
-    missing = [cell for cell in cells if cell not in done]
-    headers = {cell.id: read_record(home.records / cell.id).header for cell in done}
     mirror = LiveMirror(home.root)
+    runner = Runner(home, resources, mirror)
     try:
-        for cell in done:
-            say(f"{cell.label}: done before, cell {cell.id}")
-            mirror.finish(home.records / cell.id)
-        if missing:
-            headers |= _run_missing(home, missing, resources, address, mirror)
+        if resources.workers == 0 or all(runner.is_done(cell) for cell in cells):
+            return [runner.header(cell) for cell in cells]
+        from clusters.local import ray_session
+
+        with ray_session(address) as cluster:
+            runner.resources = share(resources, cluster)
+            return [runner.header(cell) for cell in cells]
     finally:
         mirror.close()
-    return [headers[cell.id] for cell in cells]
-
-
-def _run_missing(
-    home: Home, cells: list[Cell], resources: Resources, address: str | None, mirror: "LiveMirror"
-) -> dict[str, Header]:
-    if resources.workers == 0:
-        return {cell.id: _run_or_fail(home, cell, resources, mirror) for cell in cells}
-    from clusters.local import ray_session
-
-    with ray_session(address) as cluster:
-        resources = share(resources, cluster)
-        return {cell.id: _run_or_fail(home, cell, resources, mirror) for cell in cells}
 
 
 def share(resources: Resources, cluster: dict[str, float]) -> Resources:
@@ -68,32 +60,66 @@ def share(resources: Resources, cluster: dict[str, float]) -> Resources:
     return replace(resources, cpus_per_worker=max(1, cpus))
 
 
-def _run_or_fail(home: Home, cell: Cell, resources: Resources, mirror: "LiveMirror") -> Header:
-    folder = home.cells / cell.id
-    try:
-        with Lease(folder):
-            header = _run_leased(home, cell, resources, mirror)
-    except LeaseHeldError as error:
-        say(f"{cell.label}: {error}")
-        return {**cell.header(), "state": "running", "reason": str(error)}
-    if header["state"] == "done":
-        mirror.finish(home.records / cell.id)
-        shutil.rmtree(folder, ignore_errors=True)
-    return header
+class Runner:
+    """Runs cells one after the other, each once."""
+
+    def __init__(self, home: Home, resources: Resources, mirror: "LiveMirror") -> None:
+        self.home, self.resources, self.mirror = home, resources, mirror
+        self._headers: dict[str, Header] = {}
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether the cell has a record."""
+        return (self.home.records / cell.id / "record.json").exists()
+
+    def header(self, cell: Cell) -> Header:
+        """The cell's header, after running it where it has no record."""
+        if cell.id not in self._headers:
+            self._headers[cell.id] = self._done(cell) if self.is_done(cell) else self._run(cell)
+        return self._headers[cell.id]
+
+    def _done(self, cell: Cell) -> Header:
+        from reports.record import read_record
+
+        say(f"{cell.label}: done before, cell {cell.id}")
+        self.mirror.finish(self.home.records / cell.id)
+        return read_record(self.home.records / cell.id).header
+
+    def _run(self, cell: Cell) -> Header:
+        source = self.header(cell.source) if cell.source else None
+        if source and source["state"] == "running":
+            return {**cell.header(), "state": "planned", "reason": f"waits: {source['reason']}"}
+        folder = self.home.cells / cell.id
+        try:
+            with Lease(folder):
+                header = self._run_leased(cell, source)
+        except LeaseHeldError as error:
+            say(f"{cell.label}: {error}")
+            return {**cell.header(), "state": "running", "reason": str(error)}
+        if header["state"] == "done":
+            self.mirror.finish(self.home.records / cell.id)
+            shutil.rmtree(folder, ignore_errors=True)
+        return header
+
+    def _run_leased(self, cell: Cell, source: Header | None) -> Header:
+        folder = self.home.cells / cell.id
+        (folder / "failure.json").unlink(missing_ok=True)
+        write_json(folder / "cell.json", cell.header())
+        self.mirror.start(cell.header())
+        try:
+            _require_done(source)
+            return run_cell(self.home, cell, self.resources, self.mirror.log)
+        except Exception as error:
+            failure = write_failure(folder, error)
+            self.mirror.fail(failure["reason"])
+            say(f"{cell.label}: failed: {failure['reason']}")
+            return {**cell.header(), "state": "failed", "reason": failure["reason"]}
 
 
-def _run_leased(home: Home, cell: Cell, resources: Resources, mirror: "LiveMirror") -> Header:
-    folder = home.cells / cell.id
-    (folder / "failure.json").unlink(missing_ok=True)
-    write_json(folder / "cell.json", cell.header())
-    mirror.start(cell.header())
-    try:
-        return run_cell(home, cell, resources, mirror.log)
-    except Exception as error:
-        failure = write_failure(folder, error)
-        mirror.fail(failure["reason"])
-        say(f"{cell.label}: failed: {failure['reason']}")
-        return {**cell.header(), "state": "failed", "reason": failure["reason"]}
+def _require_done(source: Header | None) -> None:
+    if source and source["state"] != "done":
+        raise SourceFailedError(
+            f"its source of keypoints, '{source['method']}' (cell {source['cell']}), failed: {source['reason']}"
+        )
 
 
 def run_cell(
@@ -103,72 +129,19 @@ def run_cell(
     from reports.record import read_record, write_record
 
     started = time.time()
-    stages, curves = _trained_stages(home, cell, resources, hear)
-    keys = {stage["name"]: stage["key"] for stage in stages}
+    stages = trained_stages(home, cell, resources, hear)
     with Progress(f"{cell.label}: evaluating", "shards") as show:
-        outcome = evaluate(EvaluationJob.of(home, cell, keys, resources), resources, show)
+        outcome = evaluate(EvaluationJob.of(home, cell, stages.keys, resources), resources, show)
     write_record(
         home.records,
-        header=_header(cell, stages, outcome, resources, started),
+        header=_header(cell, stages.notes, outcome, resources, started),
         per_sample=outcome.per_sample,
         predictions=outcome.predictions,
-        curves=_curve_table(curves),
+        curves=_curve_table(stages.curves),
         renders=outcome.renders,
         files=outcome.meshes,
     )
     return read_record(home.records / cell.id).header
-
-
-def _trained_stages(
-    home: Home, cell: Cell, resources: Resources, hear: Callable[[list[Point]], None]
-) -> tuple[list[dict[str, Any]], list[Point]]:
-    """Every stage of the cell's method, published in the cache; what is known of each, and the curves of all."""
-    from methods.registry import load_method
-    from tasks.hands.hand import load_hand
-
-    cache = StageCache(home)
-    stages = load_method(cell.method.name)(cell.config, load_hand()).stages()
-    keys: dict[str, str] = {}
-    notes, curves = [], []
-    for stage in stages:
-        shown = stage.name if len(stages) > 1 else None
-        key = keys[stage.name] = stage_key(cell, stage, keys)
-        cached = cache.note(key) is not None
-        if not cached:
-            upstream = {name: keys[name] for name in stage.needs}
-            job = StageJob.of(home, cell, stage.name, key, upstream, resources)
-            _train(home, cell, job, resources, partial(_hear_named, hear, shown))
-        note = cache.note(key)
-        if note is None:
-            raise RuntimeError(f"stage '{stage.name}' ended without publishing its weights.")
-        points = read_curve(cache.curve(key))
-        notes.append(
-            {**note, "name": stage.name, "cached": cached, "steps": max([0, *(p["step"] for p in points)])}
-        )
-        curves += curve_names(points, shown)
-    return notes, curves
-
-
-def _hear_named(hear: Callable[[list[Point]], None], stage: str | None, points: list[Point]) -> None:
-    hear(curve_names(points, stage))
-
-
-def curve_names(points: list[Point], stage: str | None) -> list[Point]:
-    """The points under the names of the record: ``train/<loss>``, ``train/<stage>/<loss>`` where there are several."""
-    if stage is None:
-        return points
-    return [{**p, "name": p["name"].replace("/", f"/{stage}/", 1)} for p in points]
-
-
-def _train(
-    home: Home, cell: Cell, job: StageJob, resources: Resources, hear: Callable[[list[Point]], None]
-) -> None:
-    with (
-        Progress(f"{cell.label}: training {job.stage}", "steps") as show,
-        CurveWatcher(job.curve, job.plan, hear, show),
-    ):
-        train(job, resources)
-    shutil.rmtree(job.folder, ignore_errors=True)
 
 
 def _header(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from suite.shards import shard_count, shard_range
 from tasks.ragged import Fields
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from tasks.base import Protocol
     from tasks.single_hand.scoring import Scores
 
-SHARD_SAMPLES = 256
 RENDERED_SAMPLES = 6
 
 
@@ -33,18 +33,17 @@ def score_all(
     from tasks.threads import cores, one_thread
 
     count = len(dataset)
-    firsts = range(0, count, SHARD_SAMPLES)
+    ranges = [shard_range(number, count) for number in range(shard_count(count))]
 
-    def score(first: int) -> "Scores":
-        rows = np.arange(first, min(first + SHARD_SAMPLES, count))
-        shard = {name: values[rows[0] : rows[-1] + 1] for name, values in predictions.items()}
-        return task.score(protocol, shard, dataset, rows)
+    def score(rows: tuple[int, int]) -> "Scores":
+        shard = {name: values[slice(*rows)] for name, values in predictions.items()}
+        return task.score(protocol, shard, dataset, np.arange(*rows))
 
     parts = []
     with one_thread(), ThreadPoolExecutor(cores()) as pool:
-        for first, scores in zip(firsts, pool.map(score, firsts), strict=True):
+        for (_, stop), scores in zip(ranges, pool.map(score, ranges), strict=True):
             parts.append(scores)
-            progress(min(first + SHARD_SAMPLES, count), count)
+            progress(stop, count)
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
     return per_sample_table(dataset, columns), parts[-1].not_applicable
 

@@ -39,20 +39,29 @@ def _unfinished(folder: Path) -> Header:
 
 def _with_staleness(header: Header) -> Header:
     """``stale`` where the code's or the protocol's version has moved on since the record was written."""
-    from methods.registry import METHODS
     from tasks.registry import PROTOCOLS, TASKS
 
     identity = header["identity"]
-    method, task = METHODS.get(header["method"]), TASKS.get(header["task"])
-    protocol = PROTOCOLS.get(header["protocol"]["name"])
-    reasons = []
-    if method and header["kind"] != "external" and method.version != identity["method_version"]:
-        reasons.append(f"method version {identity['method_version']} is now {method.version}")
+    task, protocol = TASKS.get(header["task"]), PROTOCOLS.get(header["protocol"]["name"])
+    reasons = [] if header["kind"] == "external" else _moved_on(header)
     if task and task.version != identity["task_version"]:
         reasons.append(f"task version {identity['task_version']} is now {task.version}")
     if protocol and protocol.label != identity["protocol"]:
         reasons.append(f"protocol {identity['protocol']} is now {protocol.label}")
     return {**header, "state": "stale", "reason": "; ".join(reasons)} if reasons else header
+
+
+def _moved_on(header: Header) -> list[str]:
+    """Whose version is another one: the method's, and that of each method whose predictions it was given."""
+    from methods.registry import METHODS
+
+    reasons = []
+    for name, identity in (("", header["identity"]), *header.get("inputs", {}).items()):
+        method = METHODS.get(identity["method"])
+        if method and method.version != identity["method_version"]:
+            of = f" of its {name} ('{method.name}')" if name else ""
+            reasons.append(f"method version{of} {identity['method_version']} is now {method.version}")
+    return reasons
 
 
 def describe(header: Header) -> str:

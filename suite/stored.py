@@ -1,6 +1,8 @@
-"""What is done with predictions that a record keeps: another protocol's scores, and the official submission file."""
+"""What is done with predictions that a record keeps: another protocol's scores, the official submission file, and
+keypoints for another method.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,10 @@ from suite.scoring import score_all
 from tasks.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from reports.record import Record
+    from tasks.base import Protocol
 
 Header = dict[str, Any]
 DATA_FILES = "*.fingerprint.json"
@@ -86,7 +91,8 @@ def rescore(
 ) -> list[Header]:
     """Score the stored predictions of cells by another protocol; a record each, whose id a run would have as well.
 
-    No network runs. A cell that has that record already is not scored again.
+    No network runs. A cell that has that record already is not scored again. An input of the cell is not scored: it is
+    named as the cell that a run under the other protocol would have been given.
     """
     records = [find_record(home, cell) for cell in cells]
     for record in records:
@@ -101,7 +107,7 @@ def _rescore(
 
     header = record.header
     protocol = resolve_protocol(resolve_task(header["task"]), header["layout"], protocol_name)
-    identity = {**header["identity"], "protocol": protocol.label}
+    identity, inputs = _under(protocol, header)
     cell = digest(identity)
     if (home.records / cell / "record.json").exists():
         return read_record(home.records / cell).header
@@ -113,6 +119,7 @@ def _rescore(
             **{key: value for key, value in header.items() if key not in ("metrics", "files")},
             "cell": cell,
             "identity": identity,
+            "inputs": inputs,
             "protocol": protocol.header(),
             "not_applicable": not_applicable,
             "rescored_from": header.get("rescored_from") or record.cell,
@@ -126,6 +133,16 @@ def _rescore(
     return read_record(home.records / cell).header
 
 
+def _under(protocol: "Protocol", header: Header) -> tuple[Header, Header]:
+    """A record's identity, and those of its inputs, as a run under another protocol would have them."""
+    inputs = {name: {**of, "protocol": protocol.label} for name, of in header.get("inputs", {}).items()}
+    identity = {**header["identity"], "protocol": protocol.label}
+    if inputs:
+        named = identity["inputs"]
+        identity["inputs"] = {name: {**named[name], "cell": digest(of)} for name, of in inputs.items()}
+    return identity, inputs
+
+
 def predict(home: Home, cell: str, out: Path, data: Path | None = None) -> Path:
     """Write a record's test predictions in its layout's official submission format. Raises RequestError."""
     from tasks.submissions import write_submission
@@ -134,3 +151,22 @@ def predict(home: Home, cell: str, out: Path, data: Path | None = None) -> Path:
     bench = open_bench(home, record, data)
     write_submission(out, record.header["layout"], record.predictions, bench.dataset)
     return out
+
+
+def keypoints_of(home: Home, cell: str, ids: Sequence[str]) -> "np.ndarray":
+    """The joints that a cell has predicted for these test samples, in their order: (n, 2, 21, 3), metres, camera frame.
+
+    Raises RequestError for a record that is damaged or does not hold each sample once.
+    """
+    from reports.record import read_record
+    from tasks.prediction_fields import REQUIRED
+
+    record = read_record(home.records / cell)
+    joints_m = record.prediction(REQUIRED)
+    rows = record.per_sample.index.get_indexer(list(ids))
+    if len(joints_m) != len(ids) or (rows < 0).any():
+        raise RequestError(
+            f"the record of cell {cell} does not hold the predictions of the test set: delete the folder "
+            f"'{record.path}' to run it again."
+        )
+    return joints_m[rows]

@@ -4,12 +4,12 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from suite.home import Home, read_json
-from suite.plan import Cell
+from suite.plan import DERIVED, KEYPOINTS, Cell
 from suite.stages import require_whole
 
 MAX_WORKER_FAILURES = 3
@@ -49,15 +49,31 @@ class StageJob:
     root: str
     stage: str
     key: str
-    upstream: dict[str, str]
+    upstream: tuple[tuple[str, str], ...]
+    """Keys of the stages before it that it needs, and of those that they need."""
     seed: int
+    image_size_px: int
+    keypoints: str
+    """What the method is told of where its keypoints come from."""
+    keypoints_key: str | None
+    """The predicted keypoints that it is trained on, where it is."""
+    derived_key: str | None
+    """What was derived of its samples, where it derives."""
     threads: int
     device: str
 
     @classmethod
     def of(
-        cls, home: Home, cell: Cell, stage: str, key: str, upstream: dict[str, str], resources: Resources
+        cls,
+        home: Home,
+        cell: Cell,
+        stage: str,
+        key: str,
+        upstream: Mapping[str, str],
+        inputs: Mapping[str, str],
+        resources: Resources,
     ) -> "StageJob":
+        """``inputs``: see ``plan.stage_key``."""
         return cls(
             home=str(home.root),
             method=cell.method.name,
@@ -67,8 +83,12 @@ class StageJob:
             root=str(cell.root),
             stage=stage,
             key=key,
-            upstream=upstream,
+            upstream=tuple(upstream.items()),
             seed=cell.seed,
+            image_size_px=cell.config.image_size_px,
+            keypoints=cell.entrant.keypoints,
+            keypoints_key=inputs.get(KEYPOINTS),
+            derived_key=inputs.get(DERIVED),
             threads=resources.threads,
             device=resources.device,
         )

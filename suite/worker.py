@@ -16,11 +16,10 @@ from methods.registry import load_config_model, load_method
 from suite import environment
 from suite.home import Home, write_json
 from suite.loop import Session, mix, train_stage
+from suite.stage_data import frames_of, training_data
 from suite.stages import StageCache
 from suite.train import STATE_FILE, StageJob
-from tasks.errors import RequestError
 from tasks.hands.hand import load_hand
-from tasks.layouts.registry import open_layout
 from tasks.registry import load_task
 
 
@@ -71,13 +70,10 @@ def work(job: StageJob, session: Session) -> None:
     torch.set_num_threads(job.threads)
     started = time.time()
     cache = StageCache(Home(Path(job.home)))
-    method = make_method(job.method, job.config)
-    stage = next(stage for stage in method.stages() if stage.name == job.stage)
-    task = load_task(job.task)
-    data, frames = learnable(
-        stage, task.open(open_layout(job.layout, Path(job.root)), method.config.image_size_px)
-    )
-    upstream = load_stages(cache, method, job.upstream)
+    method = make_method(job.method, job.config, job.keypoints)
+    stage = stage_of(method, job.stage)
+    data = training_data(job, stage)
+    upstream = upstream_of(stage, load_stages(cache, method, dict(job.upstream)))
     torch.manual_seed(mix(job.seed, -2, 0))
     module = stage.build(method.config, method.hand, upstream)
 
@@ -86,7 +82,15 @@ def work(job: StageJob, session: Session) -> None:
             write_json(job.plan, {"steps": steps})
 
     trained = train_stage(
-        stage, module, data, method.config, job.seed, session, job.curve, task.augment, announce
+        stage,
+        module,
+        data,
+        method.config,
+        job.seed,
+        session,
+        job.curve,
+        load_task(job.task).augment,
+        announce,
     )
     if session.rank == 0:
         note = {
@@ -95,30 +99,20 @@ def work(job: StageJob, session: Session) -> None:
             "parameters": sum(p.numel() for p in trained.parameters()),
             "workers": session.world_size,
             "device": device_name(session.device),
-            "samples": frames,
+            "samples": frames_of(job, stage).note(),
             "train_s": round(time.time() - started, 3),
         }
         cache.publish(job.key, trained, job.curve, note)
 
 
-def learnable(stage: Stage, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The training and validation samples that a stage can learn from, and how many of each there are and are not.
-
-    Raises RequestError where none is left to train on.
-    """
-    chosen = {split: stage.select(data[split]) for split in ("train", "val")}
-    counts = {split: {"used": len(kept), "left_out": why} for split, (kept, why) in chosen.items()}
-    if not counts["train"]["used"]:
-        why = ", ".join(f"{number} {reason}" for reason, number in counts["train"]["left_out"].items())
-        raise RequestError(
-            f"stage '{stage.name}' has no training sample left: {why or 'the split is empty'}."
-        )
-    return {split: kept for split, (kept, _) in chosen.items()}, counts
-
-
-def make_method(name: str, config: str) -> Method:
+def make_method(name: str, config: str, keypoints: str) -> Method:
     """A method from its name and its config as JSON, with this process's hand model."""
-    return load_method(name)(load_config_model(name).model_validate_json(config), load_hand())
+    return load_method(name)(load_config_model(name).model_validate_json(config), load_hand(), keypoints)
+
+
+def stage_of(method: Method, name: str) -> Stage:
+    """A method's stage by its name."""
+    return next(stage for stage in method.stages() if stage.name == name)
 
 
 def load_stages(cache: StageCache, method: Method, keys: Mapping[str, str]) -> dict[str, nn.Module]:
@@ -126,9 +120,14 @@ def load_stages(cache: StageCache, method: Method, keys: Mapping[str, str]) -> d
     modules: dict[str, nn.Module] = {}
     for stage in method.stages():
         if stage.name in keys:
-            built = stage.build(method.config, method.hand, modules)
+            built = stage.build(method.config, method.hand, upstream_of(stage, modules))
             modules[stage.name] = cache.load(keys[stage.name], built)
     return modules
+
+
+def upstream_of(stage: Stage, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """The modules of the stages that a stage says it needs."""
+    return {name: modules[name] for name in stage.needs}
 
 
 def device_name(device: torch.device) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from reports.table import Table
 FOLDER = Path(__file__).parent
 RENDER_QUALITY = 82
 EMBEDDED_CHARACTERS = 1 << 20
-FACTS = ("kind", "rescored_from", "hand_name", "git_commit")
+FACTS = ("kind", "keypoints_from", "rescored_from", "hand_name", "git_commit")
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,9 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        parts = ((re.sub("[._]", " ", key), text) for key, text in flatten(value) if text != "{}")
+        return ", ".join(f"{key} {text}" for key, text in parts)
     return "" if value is None else str(value)
 
 

@@ -15,6 +15,7 @@ import pytest
 from reports import record as record_module
 from reports.record import cell_json, flatten, read_record, read_records, scan_records, to_json, write_record
 from tasks.errors import RequestError
+from tasks.ragged import Ragged
 from tasks.registry import METRICS
 
 
@@ -34,6 +35,22 @@ def test_a_record_reads_back_as_it_was_written(tmp_path, header, samples, curves
     pd.testing.assert_frame_equal(found.curves, curves(), check_dtype=False)
     np.testing.assert_array_equal(found.predictions["joints_cam_m"], predictions["joints_cam_m"])
     assert found.renders["samples"].read_bytes() == b"png"
+
+
+def test_a_field_of_any_number_of_rows_per_sample_reads_back_and_one_field_reads_alone(
+    tmp_path, header, samples
+):
+    counts = np.arange(96).reshape(48, 2) % 5
+    field = Ragged(np.arange(3 * counts.sum(), dtype=np.float32).reshape(-1, 3), counts)
+    joints = np.zeros((48, 2, 21, 3), np.float32)
+    found = read_record(write_record(tmp_path, header(), samples(), {"surface": field, "joints_cam_m": joints}))
+    kept = found.predictions
+    assert set(kept) == {"surface", "joints_cam_m"}
+    np.testing.assert_array_equal(kept["surface"].counts, counts)
+    np.testing.assert_array_equal(kept["surface"].values, field.values)
+    np.testing.assert_array_equal(found.prediction("joints_cam_m"), joints)
+    with pytest.raises(RequestError, match="have no field 'verts_cam_m'"):
+        found.prediction("verts_cam_m")
 
 
 def test_further_files_stand_in_the_folder_and_are_missed_when_one_is_cut(tmp_path, header, samples):

@@ -68,13 +68,13 @@ def no_augment(batch, settings, generator):
     return batch
 
 
-def run(folder, stage, epochs=4, seed=0, **settings):
+def run(folder, stage, epochs=4, seed=0, session=None, **settings):
     training = TrainingConfig(epochs=epochs, batch_size=16, learning_rate=0.05, **settings)
     config = SingleStageConfig(training=training)
     data = {"train": Line(100), "val": Line(20)}
     torch.manual_seed(mix(seed, -2, 0))
     module = stage.build(config, None, {})
-    session = PlainSession(folder)
+    session = session or PlainSession(folder)
     return train_stage(stage, module, data, config, seed, session, folder / "curve.jsonl", no_augment)
 
 
@@ -104,6 +104,24 @@ def test_an_interrupted_training_resumes_and_ends_bit_for_bit_as_if_undisturbed(
         [(p["step"], p["name"], p["value"]) for p in read_curve(tmp_path / x / "curve.jsonl")] for x in "ab"
     ]
     assert curves[0] == curves[1]
+
+
+class SecondRank(PlainSession):
+    rank = 1
+
+
+def test_every_rank_resumes_with_its_optimisers_state(tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Interrupted())
+    steps, step = [], torch.optim.AdamW.step
+
+    def noted(self, *arguments):
+        steps.append({int(state["step"]) for state in self.state.values()})
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    run(tmp_path, Regression(), session=SecondRank(tmp_path))
+    assert steps[0] == {2 * (100 // 16)}
 
 
 def test_a_finished_training_run_again_changes_nothing(tmp_path):

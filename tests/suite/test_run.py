@@ -4,7 +4,8 @@ from reports.record import read_record
 from suite.data import open_source
 from suite.lease import Lease
 from suite.plan import Request, make_cells
-from suite.run import curve_names, run_cells, share
+from suite.run import run_cells, share
+from suite.staging import curve_names
 from suite.status import describe, every_cell
 from suite.train import Resources
 

@@ -1,0 +1,141 @@
+"""The stages of a cell in order: what is not in the caches is made."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from suite.curves import Point, read_curve
+from suite.home import Home
+from suite.plan import DERIVED, KEYPOINTS, Cell, derived_key, keypoints_key, stage_key
+from suite.progress import CurveWatcher, Progress, say
+from suite.shards import SampleStore
+from suite.stage_data import frames_of
+from suite.stages import StageCache
+from suite.train import Resources, StageJob, train
+
+Hear = Callable[[list[Point]], None]
+
+
+@dataclass
+class Stages:
+    """What is known of the stages of a cell: notes for the record, curves, and the keys they are cached by."""
+
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[Point] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+def trained_stages(
+    home: Home, cell: Cell, resources: Resources, hear: Hear = lambda points: None
+) -> Stages:
+    """Every stage of the cell's method, published in the cache."""
+    cache, found = StageCache(home), Stages()
+    plan = planned_stages(cell)
+    for planned in plan:
+        shown = planned.name if len(plan) > 1 else None
+        cached = cache.note(planned.key) is not None
+        made = {} if cached else _make(home, cell, planned, resources, partial(_hear_named, hear, shown))
+        note = cache.note(planned.key)
+        if note is None:
+            raise RuntimeError(f"stage '{planned.name}' ended without publishing its weights.")
+        points = read_curve(cache.curve(planned.key))
+        steps = max([0, *(p["step"] for p in points)])
+        found.notes.append(
+            {**note, "name": planned.name, "cached": cached, "steps": steps, **planned.inputs, **made}
+        )
+        found.curves += curve_names(points, shown)
+        found.keys[planned.name] = planned.key
+    return found
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage with the addresses of its weights and of what it is trained on."""
+
+    stage: Any
+    key: str
+    upstream: dict[str, str]
+    """Keys of the stages it needs, and of those that they need."""
+    inputs: dict[str, str]
+    """Keys of what it is trained on beside the data: see ``plan.stage_key``."""
+
+    @property
+    def name(self) -> str:
+        return str(self.stage.name)
+
+
+def planned_stages(cell: Cell) -> list[PlannedStage]:
+    """The stages of the cell's method, with their keys."""
+    from methods.registry import load_method
+    from tasks.hands.hand import load_hand
+
+    method = load_method(cell.method.name)(cell.config, load_hand(), cell.entrant.keypoints)
+    planned: dict[str, PlannedStage] = {}
+    for stage in method.stages():
+        keys = {name: before.key for name, before in planned.items()}
+        inputs = {}
+        if stage.reads_keypoints and cell.source is not None:
+            source_keys = {before.name: before.key for before in planned_stages(cell.source)}
+            inputs[KEYPOINTS] = keypoints_key(cell.source, source_keys)
+        if stage.derives:
+            inputs[DERIVED] = derived_key(cell, stage, keys, inputs)
+        upstream = {}
+        for name in stage.needs:
+            upstream |= planned[name].upstream | {name: keys[name]}
+        key = stage_key(cell, stage, keys, inputs)
+        planned[stage.name] = PlannedStage(stage, key, upstream, inputs)
+    return list(planned.values())
+
+
+def _make(home: Home, cell: Cell, planned: PlannedStage, resources: Resources, hear: Hear) -> dict[str, Any]:
+    """Choose the samples of a stage, work out what it is trained on, train it; what the record says of that."""
+    job = StageJob.of(home, cell, planned.name, planned.key, planned.upstream, planned.inputs, resources)
+    if KEYPOINTS in planned.inputs and cell.source is not None:
+        _predict_keypoints(home, cell.source, planned.inputs[KEYPOINTS], resources)
+    frames = frames_of(job, planned.stage)
+    if any(frames.left_out.values()):
+        say(f"{cell.label}: {planned.name} learns from {frames}")
+    started = time.time()
+    if DERIVED in planned.inputs:
+        from suite.derived import derive
+
+        with Progress(f"{cell.label}: deriving for {planned.name}", "shards") as show:
+            derive(job, resources, show)
+    derived_s = round(time.time() - started, 3)
+    _train(cell, job, resources, hear)
+    return {"derive_s": derived_s} if DERIVED in planned.inputs else {}
+
+
+def _predict_keypoints(home: Home, source: Cell, key: str, resources: Resources) -> None:
+    """The joints that the source predicts over the training and validation set, kept by ``key``."""
+    from suite.evaluate import EvaluationJob
+    from suite.keypoints import predict_keypoints
+
+    if SampleStore(home.keypoints / key).note() is not None:
+        return
+    keys = trained_stages(home, source, resources).keys
+    with Progress(f"{source.label}: predicting keypoints to train on", "shards") as show:
+        predict_keypoints(EvaluationJob.of(home, source, keys, resources), key, resources, show)
+
+
+def _train(cell: Cell, job: StageJob, resources: Resources, hear: Hear) -> None:
+    with (
+        Progress(f"{cell.label}: training {job.stage}", "steps") as show,
+        CurveWatcher(job.curve, job.plan, hear, show),
+    ):
+        train(job, resources)
+    shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def _hear_named(hear: Hear, stage: str | None, points: list[Point]) -> None:
+    hear(curve_names(points, stage))
+
+
+def curve_names(points: list[Point], stage: str | None) -> list[Point]:
+    """The points under the names of the record: ``train/<loss>``, ``train/<stage>/<loss>`` where there are several."""
+    if stage is None:
+        return points
+    return [{**p, "name": p["name"].replace("/", f"/{stage}/", 1)} for p in points]
