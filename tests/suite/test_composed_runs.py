@@ -184,7 +184,9 @@ def test_an_image_that_cannot_be_read_has_no_keypoints_and_stops_nothing(tmp_pat
     assert np.isnan(np.load(kept)).all(axis=(1, 2, 3)).sum() == 1
 
 
-def test_the_failure_of_the_source_is_the_failure_of_the_composed_cell(tmp_path, run_pairs, pairs_data, monkeypatch):
+def test_the_failure_of_the_source_is_the_failure_of_the_composed_cell(
+    tmp_path, run_pairs, pairs_data, monkeypatch
+):
     home, tried = Home(tmp_path), []
 
     def fails(self, module, batches):
@@ -192,7 +194,10 @@ def test_the_failure_of_the_source_is_the_failure_of_the_composed_cell(tmp_path,
         raise ValueError("no light")
 
     monkeypatch.setattr(standins.NudgeStage, "fit", fails)
-    cells = [*pair_cells(home, pairs_data, "nudge+relay"), *pair_cells(home, pairs_data, "nudge+relay", weight=1)]
+    cells = [
+        *pair_cells(home, pairs_data, "nudge+relay"),
+        *pair_cells(home, pairs_data, "nudge+relay", weight=1),
+    ]
     headers = run_cells(home, cells, HERE)
     assert [header["state"] for header in headers] == ["failed", "failed"]
     for header in headers:
@@ -277,7 +282,9 @@ def test_published_numbers_find_composed_rows_by_title_or_name(ready, name):
     home, _, _, _ = ready
     board = boards_of(home)
     row = next(row for row in board.rows if row.method == "nudge+relay")
-    published = [{"method": name, "layout": "interhand26m", "metric": "mpjpe_mm", "value": 12.5, "source": "x"}]
+    published = [
+        {"method": name, "layout": "interhand26m", "metric": "mpjpe_mm", "value": 12.5, "source": "x"}
+    ]
     assert published_texts(row, board, published)[""].endswith("12.5")
 
 
