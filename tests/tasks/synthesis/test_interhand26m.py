@@ -162,12 +162,15 @@ def test_boxes_hold_the_joints_that_are_valid(made: Path) -> None:
     assert train.joint_valid[shown].mean() > 0.9
 
 
-def test_interacting_hands_are_near_and_hardly_meet(made: Path) -> None:
-    train = InterHand26M(made).split("train")
-    pairs = train.fits(train.mesh_frames())["verts_m"]
-    gaps = np.array([cKDTree(right).query(left)[0].min() for right, left in pairs])
-    assert gaps.max() < 0.07
-    assert np.median(gaps) < 0.03
+def test_interacting_hands_are_near_and_most_touch(made: Path) -> None:
+    layout = InterHand26M(made)
+    gaps = []
+    for split in ("train", "test"):
+        samples = layout.split(split)
+        pairs = samples.fits(samples.mesh_frames())["verts_m"]
+        gaps += [cKDTree(right).query(left)[0].min() for right, left in pairs]
+    assert max(gaps) < 0.07
+    assert np.median(gaps) < 0.004  # between vertices; the skin between them is nearer
 
 
 def test_a_wrist_is_as_far_from_the_middle_base_as_in_people(made: Path) -> None:
@@ -181,7 +184,7 @@ def test_progress_counts_the_images_of_all_splits(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(interhand26m, "make_shard", lambda shard: Made([], []))
     told: list[tuple[int, int]] = []
     make_interhand26m(tmp_path / "out", 20, 0, workers=1, progress=lambda *step: told.append(step))
-    assert told == [(0, 44), (16, 44), (20, 44), (28, 44), (44, 44)]
+    assert told == [(0, 44), (20, 44), (28, 44), (44, 44)]
 
 
 @pytest.mark.parametrize(("size", "seed", "said"), [(0, 0, "size is 0"), (1, -1, "seed is -1")])
