@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +24,23 @@ from tasks.layouts.interhand26m.frames import rest_wrist_m, to_camera
 from tasks.layouts.interhand26m.writer import (
     FIT_DECIMALS,
     Camera,
+    Fragments,
     Moment,
     Shot,
-    write_annotations,
+    annotation_fragments,
+    write_fragments,
     write_image,
     write_texts,
 )
 from tasks.layouts.marker import write_marker
-from tasks.synthesis.atomic_folder import atomic_folder
-from tasks.synthesis.making import Progress, followed, require_request, signature
-from tasks.synthesis.processes import Map, process_map
+from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
 from tasks.synthesis.two_hands_film import Instant, film
 from tasks.synthesis.two_hands_posing import FRAMES, KINDS, Motion, Poser
 from tasks.synthesis.two_hands_stage import TwoHandStage
 from tasks.synthesis.two_hands_studio import FRAME_PX, N_CAMERAS, Studio, studio
+from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
 GENERATOR_VERSION = 2
@@ -88,31 +90,25 @@ class Shard:
         return f"interhand26m {self.split}"
 
 
-@dataclass(frozen=True)
-class Made:
-    """The annotations of a shard."""
-
-    moments: list[Moment]
-    shots: list[Shot]
-
-
 def make_interhand26m(
     out: Path, size: int, seed: int, workers: int | None = None, progress: Progress | None = None
 ) -> None:
     """Write ``size`` training images, and a quarter (at least 16) of test and an eighth (at least 8) of val images.
 
     Every frame is seen by four cameras; half of the frames show two hands, the others a right or a left one. Splits
-    have subjects of their own. The hands are those in use (``load_hand``). ``workers`` processes (all cores by
-    default) write the same bytes whatever their number; ``progress`` is told the images done and in all. Nothing is
-    left behind unless the whole set is. Raises RequestError for a size or seed out of range, a folder that is not
-    empty, a disk that cannot be written, or a process that was killed.
+    have subjects of their own. The hands are those in use (``load_hand``). ``workers`` processes (all cores by default)
+    write the same bytes whatever their number; ``progress`` is told the images done and in all. The set appears whole:
+    what a call that ends before has finished, the next one like it takes up. Raises RequestError for a size or seed out
+    of range, a folder that is not empty, a disk that cannot be written, a process that was killed, or another one that
+    makes the same set.
     """
     require_request(size, seed, LARGEST, f"expected 1 to {LARGEST} training images")
-    with atomic_folder(out) as root:
-        shards = [shard for split in SPLITS for shard in _shards(root, seed, split, size)]
-        with process_map(min(workers or os.cpu_count() or 1, len(shards))) as each:
-            _write(root, shards, each, progress)
-        write_marker(root, signature("interhand26m", GENERATOR_VERSION, seed, size))
+    request = signature("interhand26m", GENERATOR_VERSION, seed, size)
+    with unfinished(out, request) as work:
+        shards = [shard for split in SPLITS for shard in _shards(work.root, seed, split, size)]
+        made = make_parts(work, "shard", shards, make_shard, lambda shard: shard.count, workers, progress)
+        _write_annotations(work.root, made)
+        write_marker(work.root, request)
 
 
 def _shards(root: Path, seed: int, split: SplitName, size: int) -> Iterator[Shard]:
@@ -121,21 +117,16 @@ def _shards(root: Path, seed: int, split: SplitName, size: int) -> Iterator[Shar
         yield Shard(root, seed, split, number, min(IMAGES, images - first))
 
 
-def _write(root: Path, shards: list[Shard], each: Map, progress: Progress | None) -> None:
-    made: dict[SplitName, list[Made]] = {split: [] for split in SPLITS}
-    for shard, annotations in followed(shards, each(make_shard, shards), lambda s: s.count, progress):
-        made[shard.split].append(annotations)
+def _write_annotations(root: Path, made: Iterator[tuple[Shard, Fragments]]) -> None:
+    """All files beside the images."""
     subjects = []
-    for split, parts in made.items():
-        moments = [moment for part in parts for moment in part.moments]
-        shots = [shot for part in parts for shot in part.shots]
-        captures = sorted({moment.capture for moment in moments})
+    for split, parts in groupby(made, lambda part: part[0].split):
+        shards, fragments = zip(*parts, strict=True)
+        captures = sorted({int(capture) for each in fragments for capture in each["joint_3d"]})
         subjects += [(split, capture, _subject(split, capture)) for capture in captures]
-        names = Shard(root, shards[0].seed, split, 0, 0).streams
-        cameras = [
-            camera for capture in captures for camera in studio(shards[0].seed, names, capture).cameras
-        ]
-        write_annotations(root, split, cameras, moments, shots)
+        studios = [studio(shards[0].seed, shards[0].streams, capture) for capture in captures]
+        cameras = [camera for one in studios for camera in one.cameras]
+        write_fragments(root, split, cameras, fragments)
     write_texts(root, subjects)
 
 
@@ -143,8 +134,8 @@ def _subject(split: str, capture: int) -> str:
     return f"{split}{capture}"
 
 
-def make_shard(shard: Shard) -> Made:
-    """Write the images of a shard; return its annotations."""
+def make_shard(shard: Shard) -> Fragments:
+    """Write the images of a shard; return the text of its annotations."""
     with one_thread():
         tools = _tools(os.environ.get(ENVIRONMENT, ""))
         seen = _frames(shard, tools)[: -(-shard.count // VIEWS)]
@@ -156,7 +147,7 @@ def make_shard(shard: Shard) -> Made:
         )
         for shot, image in zip(shots[: shard.count], images, strict=False):
             write_image(shard.root, shard.split, shot, image)
-        return Made([_moment(frame) for frame in seen], shots[: shard.count])
+        return annotation_fragments(map(_moment, seen), shots[: shard.count])
 
 
 @dataclass(frozen=True)
