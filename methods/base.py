@@ -135,7 +135,7 @@ class Method(ABC):
         """The stages in training order."""
 
     @abstractmethod
-    def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor | Ragged]:
+    def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, torch.Tensor | Ragged]:
         """The task's prediction fields for a batch (see ``TaskSpec.prediction_fields``), on the batch's device.
 
         A field of which every sample has another number of rows is a ``tasks.ragged.Ragged`` array.

@@ -43,7 +43,9 @@ def test_a_field_of_any_number_of_rows_per_sample_reads_back_and_one_field_reads
     counts = np.arange(96).reshape(48, 2) % 5
     field = Ragged(np.arange(3 * counts.sum(), dtype=np.float32).reshape(-1, 3), counts)
     joints = np.zeros((48, 2, 21, 3), np.float32)
-    found = read_record(write_record(tmp_path, header(), samples(), {"surface": field, "joints_cam_m": joints}))
+    found = read_record(
+        write_record(tmp_path, header(), samples(), {"surface": field, "joints_cam_m": joints})
+    )
     kept = found.predictions
     assert set(kept) == {"surface", "joints_cam_m"}
     np.testing.assert_array_equal(kept["surface"].counts, counts)

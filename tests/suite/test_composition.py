@@ -18,7 +18,12 @@ TWO_HANDS = TASKS["two_hands"]
 
 def test_a_method_alone_is_given_true_keypoints_if_it_is_driven_by_any():
     relay, nudge = (resolve_entrant(name, TWO_HANDS) for name in ("relay", "nudge"))
-    assert (relay.name, relay.title, relay.keypoints, relay.keypoints_from) == ("relay", "Relay", TRUTH, TRUTH)
+    assert (relay.name, relay.title, relay.keypoints, relay.keypoints_from) == (
+        "relay",
+        "Relay",
+        TRUTH,
+        TRUTH,
+    )
     assert relay.flags == ("true keypoints", "true fits")
     assert nudge.keypoints_from is None
     assert nudge.flags == ("true joints",)

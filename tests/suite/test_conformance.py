@@ -66,7 +66,9 @@ def test_a_hand_that_is_there_needs_numbers_and_one_that_is_not_needs_none(
         return fields
 
     monkeypatch.setattr(standins.Nudge, "predict", without_a_thumb)
-    assert conformance.predictions_have_the_declared_fields(bench) == "wrong length or not finite: joints_cam_m"
+    assert (
+        conformance.predictions_have_the_declared_fields(bench) == "wrong length or not finite: joints_cam_m"
+    )
 
 
 def test_what_is_derived_beside_others_must_not_depend_on_them(standins_registered, pairs_data, monkeypatch):

@@ -97,7 +97,9 @@ def test_pictures_are_drawn_of_the_rows_of_their_samples():
             return fields, indices
 
     dataset = list(range(16))
-    fields, shown = sample_renders(Task(), {SURFACE: surfaces(dataset), "x": np.arange(16)}, dataset)["samples"]
+    fields, shown = sample_renders(Task(), {SURFACE: surfaces(dataset), "x": np.arange(16)}, dataset)[
+        "samples"
+    ]
     assert len(shown) == RENDERED_SAMPLES
     assert_rows(fields[SURFACE], shown.tolist())
     assert fields["x"].tolist() == shown.tolist()

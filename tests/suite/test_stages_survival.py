@@ -47,7 +47,18 @@ class Run:
     def __init__(self, clone, home, data, method, *more):
         home.mkdir(exist_ok=True)
         self.home, self.said = home, home / "stderr.txt"
-        arguments = ["run", method, "--task", "two_hands", "--data", str(data), "--workers", "2", "--json", *more]
+        arguments = [
+            "run",
+            method,
+            "--task",
+            "two_hands",
+            "--data",
+            str(data),
+            "--workers",
+            "2",
+            "--json",
+            *more,
+        ]
         with self.said.open("w") as stderr:
             self.driver = subprocess.Popen(
                 [sys.executable, "-m", "suite", *arguments],
@@ -70,7 +81,9 @@ class Run:
 
     def checkpoints(self):
         """Those of stages that are not published yet."""
-        folders = [f for f in self.home.glob("train/*") if not (self.home / "cache" / "stages" / f.name).exists()]
+        folders = [
+            f for f in self.home.glob("train/*") if not (self.home / "cache" / "stages" / f.name).exists()
+        ]
         return [path for folder in folders for path in resumable(folder)]
 
     def workers(self):
