@@ -22,6 +22,11 @@ class RefinerConfig(Strict):
 
     use: Literal["auto", "on", "off"] = Field("auto", description="auto: where keypoints are predicted")
     image: HandEncoderConfig = HandEncoderConfig()
+    head_weight: float = Field(
+        0.0,
+        ge=0,
+        description="of joints, masks and dense coordinates that the image encoder is taught beside",
+    )
     map_channels: int = Field(256, ge=1)
     joint_code: int = Field(16, ge=1)
     point_code: int = Field(32, ge=1)
@@ -50,6 +55,11 @@ class InitialConfig(FieldConfig):
     image: HandEncoderConfig = HandEncoderConfig()
     attention: QueryAttentionConfig = QueryAttentionConfig()
     pixel: PixelConfig = PixelConfig()
+    head_weight: float = Field(
+        0.0,
+        ge=0,
+        description="of joints, masks and dense coordinates that the image encoder is taught beside",
+    )
     training: TrainingConfig = TrainingConfig()
 
 
@@ -79,6 +89,11 @@ class RefinementConfig(Strict):
 
     use: bool = True
     image: HandEncoderConfig = HandEncoderConfig()
+    head_weight: float = Field(
+        0.0,
+        ge=0,
+        description="of joints, masks and dense coordinates that the image encoder is taught beside",
+    )
     pixel_channels: int = Field(32, ge=1)
     anchors: AnchorsConfig = AnchorsConfig()
     first_width: int = Field(120, ge=1)

@@ -14,11 +14,12 @@ from methods.im2hands.config import Im2HandsConfig, InitialConfig
 from methods.im2hands.refinement import RefinementModule
 from methods.im2hands.refiner import KeypointRefiner
 from methods.im2hands.spec import SPEC
+from methods.layers.hand_pair import HandPair
 from methods.layers.implicit.conditions import PixelAligned, QueryImageAttention
 from methods.layers.implicit.extraction import Field, hand_surface, surface_fields
 from methods.layers.implicit.hand_field import SIDES, Condition, HandField, Hands
 from methods.layers.implicit.losses import occupancy_loss, penetration_loss
-from methods.layers.implicit.occupancy_stage import OccupancyStage, given_joints
+from methods.layers.implicit.occupancy_stage import OccupancyStage, given_joints, with_heads
 from methods.layers.precision import full_precision
 from tasks.hands.hand import HandModel
 from tasks.hands.skeleton import MIDDLE_MCP
@@ -36,8 +37,8 @@ class RefineKeypoints(Stage):
     name = REFINER
     reads_keypoints = True
 
-    def __init__(self, config: Im2HandsConfig) -> None:
-        self.config = config.refiner
+    def __init__(self, config: Im2HandsConfig, hand: HandModel) -> None:
+        self.config, self.pair = config.refiner, HandPair(hand)
 
     def config_slice(self, config: MethodConfig) -> dict[str, Any]:
         return config.model_dump(mode="json", include={"refiner", "image_size_px", "augment"})
@@ -55,13 +56,13 @@ class RefineKeypoints(Stage):
         given_m = batch.keypoints_cam_m
         if module.training and self.config.noise_mm:
             given_m = given_m + self.config.noise_mm / 1000 * torch.randn_like(given_m)
-        found_m = module(batch.image, given_m)
+        found_m, heads = module(batch.image, given_m)
         with full_precision(batch.image):
             off_mm = 1000 * (_about_knuckle(found_m.float()) - _about_knuckle(batch.true_keypoints_cam_m))
             per_hand = off_mm.square().mean(dim=(2, 3))
             there = batch.has_keypoints
             error = (torch.where(there, per_hand, 0.0).sum(0) / there.sum(0).clamp(min=1)).sum()
-        return {"total": error}
+        return with_heads({"total": error}, heads, batch, self.pair, self.config.head_weight)
 
 
 class InitialOccupancy(OccupancyStage):
@@ -69,9 +70,12 @@ class InitialOccupancy(OccupancyStage):
 
     name = INITIAL
 
-    def __init__(self, config: Im2HandsConfig) -> None:
+    def __init__(self, config: Im2HandsConfig, hand: HandModel) -> None:
         super().__init__(
-            config.initial, lambda hand: initial_field(config.initial, config.image_size_px, hand)
+            config.initial,
+            hand,
+            lambda own: initial_field(config.initial, config.image_size_px, own),
+            config.initial.head_weight,
         )
         self.config = config.initial
 
@@ -89,9 +93,11 @@ def initial_field(config: InitialConfig, image_size_px: int, hand: HandModel) ->
     condition: Condition | None = None
     if config.conditioning == "query_attention":
         networks = 1 if config.parts.networks == "shared" else SIDES
-        condition = QueryImageAttention(config.image, config.attention, networks, image_size_px)
+        condition = QueryImageAttention(
+            config.image, config.attention, networks, image_size_px, config.head_weight > 0
+        )
     elif config.conditioning == "pixel_aligned":
-        condition = PixelAligned(config.image, config.pixel, image_size_px)
+        condition = PixelAligned(config.image, config.pixel, image_size_px, config.head_weight > 0)
     return HandField(config.parts, hand, condition)
 
 
@@ -102,8 +108,8 @@ class RefineOccupancy(Stage):
     needs = (INITIAL,)
     derives = True
 
-    def __init__(self, config: Im2HandsConfig) -> None:
-        self.whole, self.config = config, config.refinement
+    def __init__(self, config: Im2HandsConfig, hand: HandModel) -> None:
+        self.whole, self.config, self.pair = config, config.refinement, HandPair(hand)
 
     def config_slice(self, config: MethodConfig) -> dict[str, Any]:
         settings = config.model_dump(mode="json", include={"refinement", "image_size_px", "augment"})
@@ -154,7 +160,7 @@ class RefineOccupancy(Stage):
 
     def loss(self, module: nn.Module, batch: TwoHandBatch, progress: Progress) -> dict[str, Tensor]:
         assert batch.queries is not None
-        own, other = module(
+        own, other, heads = module(
             batch.image,
             batch.intrinsics_px,
             batch.keypoints_cam_m,
@@ -165,11 +171,12 @@ class RefineOccupancy(Stage):
         settings = self.config.penetration
         occupancy = occupancy_loss(own, batch.queries.occupied, batch.has_keypoints, self.config.loss)
         penetration = penetration_loss(own.sigmoid(), other.sigmoid(), settings.threshold)
-        return {
+        terms = {
             "total": occupancy + settings.weight * penetration,
             "occupancy": occupancy,
             "penetration": penetration,
         }
+        return with_heads(terms, heads, batch, self.pair, self.config.head_weight)
 
 
 class Im2Hands(Method):
@@ -184,9 +191,9 @@ class Im2Hands(Method):
         return use == "on" or (use == "auto" and self.keypoints != "truth")
 
     def stages(self) -> list[Stage]:
-        stages: list[Stage] = [RefineKeypoints(self.config)] if self.refines_keypoints else []
-        stages.append(InitialOccupancy(self.config))
-        return [*stages, RefineOccupancy(self.config)] if self.config.refinement.use else stages
+        stages: list[Stage] = [RefineKeypoints(self.config, self.hand)] if self.refines_keypoints else []
+        stages.append(InitialOccupancy(self.config, self.hand))
+        return [*stages, RefineOccupancy(self.config, self.hand)] if self.config.refinement.use else stages
 
     def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> dict[str, Tensor | Ragged]:
         if REFINER in modules:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.im2hands.config import RefinementConfig
-from methods.layers.hand_encoder import HandEncoder
+from methods.layers.hand_encoder import HandEncoder, HandHeads
 from methods.layers.implicit.palm_frame import HandFrames
 from methods.layers.point_transformer import CloudEncoder, QueryAttention
 from methods.layers.sampling import sample_map
@@ -59,12 +59,12 @@ class Context(NamedTuple):
 
 
 class RefinementModule(nn.Module):
-    """``forward`` returns logits (B, 2, N) of each hand at its own queries, and of the other hand at them."""
+    """``forward``: logits (B, 2, N) of each hand at its own queries, of the other hand at them, and the heads."""
 
     def __init__(self, config: RefinementConfig, image_size_px: int) -> None:
         super().__init__()
         self.config, self.image_size_px = config, image_size_px
-        self.encoder = HandEncoder(config.image, image_size_px, with_heads=False, with_features=False)
+        self.encoder = HandEncoder(config.image, image_size_px, config.head_weight > 0, with_features=False)
         width = config.image.decoder_width
         self.pixel = nn.Conv2d(2 * width, config.pixel_channels, 1)
         coarsest = self.encoder.map_sizes[0]
@@ -89,22 +89,27 @@ class RefinementModule(nn.Module):
         anchors: Tensor,
         queries: Tensor,
         initial: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, HandHeads | None]:
         """Of images (B, 3, S, S), keypoints (B, 2, 21, 3) in the camera frame, anchors (B, 2, A, 3) and queries
         (B, 2, N, 3) in the hands' palm frames, and the initial occupancy (B, 2, N, 2) of each hand's queries in its own
         field and in the other's."""
-        context = self.encode(image, intrinsics_px, keypoints_cam_m, anchors)
+        context, heads = self._encode(image, intrinsics_px, keypoints_cam_m, anchors)
         queries_cam_m = from_palms(keypoints_cam_m, queries)
         own = self.occupancy(context, queries_cam_m, initial[..., 0])
         if self.config.fusing == "twice":
             context = context._replace(latent=self._latent(context.latent, context.image_code))
         other = self.occupancy(context, queries_cam_m.flip(1), initial.flip(1)[..., 1]).flip(1)
-        return own, other
+        return own, other, heads
 
     def encode(
         self, image: Tensor, intrinsics_px: Tensor, keypoints_cam_m: Tensor, anchors: Tensor
     ) -> Context:
         """What all queries of these images share."""
+        return self._encode(image, intrinsics_px, keypoints_cam_m, anchors)[0]
+
+    def _encode(
+        self, image: Tensor, intrinsics_px: Tensor, keypoints_cam_m: Tensor, anchors: Tensor
+    ) -> tuple[Context, HandHeads | None]:
         anchors_cam_m = from_palms(keypoints_cam_m, anchors)
         maps = self.encoder(image)
         pixel_map = self.pixel(torch.cat([maps.heatmap_maps[-1], maps.dense_maps[-1]], 1))
@@ -122,7 +127,8 @@ class RefinementModule(nn.Module):
         latent = self._latent(z, image_code)
         if self.config.anchors_of == "both":
             kept, features = (torch.cat([part, part.flip(1)], 2) for part in (kept, features))
-        return Context(pixel_map, intrinsics_px, middle_m, kept, features, image_code, latent)
+        context = Context(pixel_map, intrinsics_px, middle_m, kept, features, image_code, latent)
+        return context, maps.heads
 
     def occupancy(self, context: Context, queries_cam_m: Tensor, initial: Tensor) -> Tensor:
         """Logits (B, K, N) of each hand's field at queries of its own (B, K, N, 3).

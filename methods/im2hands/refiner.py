@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from methods.im2hands.config import RefinerConfig
 from methods.layers.graph import GraphBlocks, GraphForm, graph_matrix
-from methods.layers.hand_encoder import HandEncoder
+from methods.layers.hand_encoder import HandEncoder, HandHeads
 from methods.layers.image_attention import ImageAttention
 from tasks.hands.skeleton import BONES, MIDDLE_MCP, N_JOINTS
 
@@ -20,17 +20,17 @@ FORMS: dict[str, GraphForm] = {"laplacian": "laplacian", "directed": "raw_direct
 
 
 class KeypointRefiner(nn.Module):
-    """``forward(image (B, 3, S, S), keypoints (B, 2, 21, 3))``: the joints about the left middle knuckle, metres."""
+    """``forward(image (B, 3, S, S), keypoints (B, 2, 21, 3))``: joints about the left middle knuckle, and heads."""
 
     def __init__(self, config: RefinerConfig, image_size_px: int) -> None:
         super().__init__()
         self.config = config
-        self.encoder = HandEncoder(config.image, image_size_px, with_heads=False, with_features=False)
+        self.encoder = HandEncoder(config.image, image_size_px, config.head_weight > 0, with_features=False)
         channels = self.encoder.image_channels[-1] + 2 * config.image.decoder_width
         self.map = nn.Conv2d(channels, config.map_channels, 1)
         self.hands = nn.ModuleList(JointNetwork(config, self.encoder.map_sizes[-1]) for _ in range(SIDES))
 
-    def forward(self, image: Tensor, keypoints_cam_m: Tensor) -> Tensor:
+    def forward(self, image: Tensor, keypoints_cam_m: Tensor) -> tuple[Tensor, HandHeads | None]:
         encoded = self.encoder(image)
         finest = [maps[-1] for maps in (encoded.image_maps, encoded.heatmap_maps, encoded.dense_maps)]
         seen = self.map(torch.cat(finest, 1))
@@ -39,14 +39,15 @@ class KeypointRefiner(nn.Module):
         tokens = [hand(given[:, side], seen) for side, hand in enumerate(self.hands)]
         regressors = self.hands if self.config.regressors == "per_side" else [self.hands[1]] * SIDES
         found = torch.stack([r.regress(t) for r, t in zip(regressors, tokens, strict=True)], 1)  # type: ignore[union-attr, operator]
-        return UNIT_M * (given + found if self.config.output == "offsets" else found)
+        found_m = UNIT_M * (given + found if self.config.output == "offsets" else found)
+        return found_m, encoded.heads
 
     def refined(self, image: Tensor, keypoints_cam_m: Tensor) -> Tensor:
         """Keypoints (B, 2, 21, 3) in the camera frame: each hand's middle knuckle stays where it was given.
 
         The loss does not say where one hand is relative to the other, so the source keeps its say in that.
         """
-        found_m = self(image, keypoints_cam_m)
+        found_m, _ = self(image, keypoints_cam_m)
         shift_m = keypoints_cam_m[:, :, MIDDLE_MCP] - found_m[:, :, MIDDLE_MCP]
         return found_m + shift_m[:, :, None]
 

@@ -4,8 +4,9 @@ The official evaluation (autonomousvision/occupancy_networks: im2mesh/utils/libm
 not: Embree traces in float32, and libigl's winding numbers call inside what parity calls outside, where a mesh runs
 through itself. An edge belongs to exactly one of its two faces here, so no line slips through between them.
 
-Compiled by numba, one thread: several million points a second for a hand, and less than a millisecond to begin with a
-mesh. Tensors on another device are copied to the CPU and the answer is copied back, so that the rule stands here once.
+Compiled by numba, one thread. For a hand's points Embree, through trimesh, takes three to ten times as long, libigl's
+fast winding numbers four to twenty. Tensors on another device are copied to the CPU and the answer is copied back, so
+that the rule stands here once.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ def _grid(box: np.ndarray, n_faces: int) -> _Grid:
     if not n_faces:
         return _Grid(0.0, 0.0, -1.0, -1.0, 1.0, 1.0, 1)
     side = min(max(int(1.5 * n_faces**0.5), 1), MOST_CELLS)
-    low, high = box[:, :2]
-    per_unit = side / np.maximum(high - low, 1e-300)
-    return _Grid(*low.tolist(), *high.tolist(), *per_unit.tolist(), side)
+    (low_x, low_y), (high_x, high_y) = box[:, :2].tolist()
+    per_x, per_y = (side / max(high - low, 1e-300) for low, high in ((low_x, high_x), (low_y, high_y)))
+    return _Grid(low_x, low_y, high_x, high_y, per_x, per_y, side)
 
 
 @njit(nogil=True, cache=True)

@@ -1,8 +1,4 @@
-"""Labelled points about the hands of a batch, to learn occupancy from: uniform in the canonical cube, or near the skin.
-
-Source: korrawe/halo: halo_base/scripts/sample_mesh.py, which keeps 100,000 points a hand on disk; here they are drawn
-afresh, and a point's label is exact. Where fingers run through each other it is inside.
-"""
+"""Labelled points about the hands of a batch, to learn occupancy from: those of ``queries``, in canonical frames."""
 
 from collections.abc import Sequence
 
@@ -10,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.geometry.inside import winding_number
+from tasks.geometry.queries import labelled_points
 from tasks.geometry.surface import seal
 from tasks.layouts.decoding import hand_in_use
 from tasks.two_hands.batch import Queries, TwoHandBatch
@@ -26,21 +22,17 @@ def draw_queries(
 ) -> Queries:
     """``count`` points of each hand, the first ``uniform_share`` of them uniform, the others ``sigma`` off the skin.
 
-    Each sample's depend on its own seed alone. About a hand without a fit there are points all the same, none inside.
-    On the CPU.
+    Each sample's depend on its own seed alone. About a hand without a fit all are at the wrist, and none inside. On the
+    CPU.
     """
-    points = torch.empty((len(batch), len(SIDES), count, 3))
+    points = torch.zeros((len(batch), len(SIDES), count, 3))
     occupied = torch.zeros((len(batch), len(SIDES), count), dtype=torch.bool)
-    uniform = round(uniform_share * count)
     for sample, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
-        for side in range(len(SIDES)):
-            drawn = torch.from_numpy(rng.uniform(-HALF_SIDE, HALF_SIDE, (count, 3)))
-            mesh = sealed_canonical(batch, sample, side) if batch.has_fit[sample, side] else None
-            if mesh is not None:
-                drawn[uniform:] = _near_skin(*mesh, count - uniform, sigma, rng)
-                occupied[sample, side] = winding_number(drawn, *mesh) > 0
-            points[sample, side] = drawn
+        for side in torch.nonzero(batch.has_fit[sample]).flatten().tolist():
+            mesh = sealed_canonical(batch, sample, side)
+            drawn = labelled_points(*mesh, count, HALF_SIDE, sigma, uniform_share, rng)
+            points[sample, side], occupied[sample, side] = drawn.points, drawn.inside
     return Queries(points, occupied)
 
 
@@ -53,15 +45,3 @@ def sealed_canonical(batch: TwoHandBatch, sample: int, side: int) -> tuple[Tenso
     closed, faces = seal(verts.numpy(), hand.faces.numpy(), hand.data.wrist_loop)
     order = faces if SIDES[side] == "right" else faces[:, ::-1].copy()
     return torch.from_numpy(closed), torch.from_numpy(order)
-
-
-def _near_skin(verts: Tensor, faces: Tensor, count: int, sigma: float, rng: np.random.Generator) -> Tensor:
-    corners = verts.numpy()[faces.numpy()]
-    edges = corners[:, 1:] - corners[:, :1]
-    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1).cumsum()
-    face = np.searchsorted(area, rng.uniform(0, area[-1], count), side="right").clip(max=len(area) - 1)
-    share = rng.uniform(0, 1, (count, 2, 1))
-    share = np.where(share.sum(axis=1, keepdims=True) > 1, 1 - share, share)
-    return torch.from_numpy(
-        corners[face, 0] + (share * edges[face]).sum(axis=1) + rng.normal(0, sigma, (count, 3))
-    )

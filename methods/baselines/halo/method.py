@@ -21,7 +21,7 @@ class Halo(Method):
 
     def stages(self) -> list[Stage]:
         field = self.config.field
-        return [OccupancyStage(field, lambda hand: HandField(field.parts, hand))]
+        return [OccupancyStage(field, self.hand, lambda hand: HandField(field.parts, hand))]
 
     def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> dict[str, Tensor | Ragged]:
         field: HandField = modules["occupancy"]  # type: ignore[assignment]

@@ -14,5 +14,10 @@ class HaloStarConfig(SingleStageConfig):
     augment: TwoHandAugmentConfig = TwoHandAugmentConfig()
     image: HandEncoderConfig = HandEncoderConfig()
     pixel: PixelConfig = PixelConfig()
+    head_weight: float = Field(
+        0.0,
+        ge=0,
+        description="of joints, masks and dense coordinates that the image encoder is taught beside",
+    )
     field: FieldConfig = FieldConfig()
     extraction: ExtractionConfig = ExtractionConfig()

@@ -20,7 +20,7 @@ class HaloStar(Halo):
         config = self.config
 
         def make(hand: HandModel) -> HandField:
-            seen = PixelAligned(config.image, config.pixel, config.image_size_px)
+            seen = PixelAligned(config.image, config.pixel, config.image_size_px, config.head_weight > 0)
             return HandField(config.field.parts, hand, seen)
 
-        return [OccupancyStage(config.field, make)]
+        return [OccupancyStage(config.field, self.hand, make, config.head_weight)]

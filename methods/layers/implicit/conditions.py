@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from methods.layers.hand_encoder import HandEncoder
+from methods.layers.hand_encoder import HandEncoder, HandHeads
 from methods.layers.hand_encoder_config import HandEncoderConfig
 from methods.layers.image_attention import ImageAttention
 from methods.layers.implicit.config import PixelConfig, QueryAttentionConfig
@@ -15,28 +15,32 @@ from tasks.geometry.cameras import project
 class ReducedMap(nn.Module):
     """An image network whose finest two decoded maps are joined and reduced to a few channels."""
 
-    def __init__(self, image: HandEncoderConfig, channels: int, image_size_px: int) -> None:
+    def __init__(self, image: HandEncoderConfig, channels: int, image_size_px: int, with_heads: bool) -> None:
         super().__init__()
-        self.encoder = HandEncoder(image, image_size_px, with_heads=False, with_features=False)
+        self.encoder = HandEncoder(image, image_size_px, with_heads, with_features=False)
         self.map_size = self.encoder.map_sizes[-1]
         self.reduce = nn.Conv2d(2 * image.decoder_width, channels, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, channels, h, w) of images (B, 3, S, S)."""
+    def forward(self, image: Tensor) -> tuple[Tensor, HandHeads | None]:
+        """(B, channels, h, w) of images (B, 3, S, S), and what the encoder's heads say where it has any."""
         encoded = self.encoder(image)
-        return self.reduce(torch.cat([encoded.heatmap_maps[-1], encoded.dense_maps[-1]], 1))
+        finest = torch.cat([encoded.heatmap_maps[-1], encoded.dense_maps[-1]], 1)
+        return self.reduce(finest), encoded.heads
 
 
 class PixelAligned(Condition):
     """HALO*: the map's features where a query projects to, whatever its depth."""
 
-    def __init__(self, image: HandEncoderConfig, settings: PixelConfig, image_size_px: int) -> None:
+    def __init__(
+        self, image: HandEncoderConfig, settings: PixelConfig, image_size_px: int, with_heads: bool
+    ) -> None:
         super().__init__()
         self.channels, self.layer, self.image_size_px = settings.channels, settings.layer, image_size_px
-        self.map = ReducedMap(image, settings.channels, image_size_px)
+        self.map = ReducedMap(image, settings.channels, image_size_px, with_heads)
 
-    def look(self, image: Tensor) -> Tensor:
-        return self.map(image)[:, None].expand(-1, SIDES, -1, -1, -1)
+    def look(self, image: Tensor) -> tuple[Tensor, HandHeads | None]:
+        seen, heads = self.map(image)
+        return seen[:, None].expand(-1, SIDES, -1, -1, -1), heads
 
     def features(self, hands: Hands, points_cam_m: Tensor) -> Tensor:
         assert hands.seen is not None
@@ -47,12 +51,17 @@ class QueryImageAttention(Condition):
     """Im2Hands: each query attends to itself and a grid of image tokens; each side by networks of its own."""
 
     def __init__(
-        self, image: HandEncoderConfig, settings: QueryAttentionConfig, networks: int, image_size_px: int
+        self,
+        image: HandEncoderConfig,
+        settings: QueryAttentionConfig,
+        networks: int,
+        image_size_px: int,
+        with_heads: bool,
     ) -> None:
         super().__init__()
         self.channels, self.layer = 3 + settings.point_code, settings.layer
         self.relative_to = settings.depth
-        self.map = ReducedMap(image, settings.channels, image_size_px)
+        self.map = ReducedMap(image, settings.channels, image_size_px, with_heads)
         self.points = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(3, settings.point_hidden),
@@ -77,10 +86,10 @@ class QueryImageAttention(Condition):
             for _ in range(networks)
         )
 
-    def look(self, image: Tensor) -> Tensor:
-        seen = self.map(image)
+    def look(self, image: Tensor) -> tuple[Tensor, HandHeads | None]:
+        seen, heads = self.map(image)
         grids = [attention.encode(seen) for attention in self.attention]  # type: ignore[operator]
-        return torch.stack([grids[side % len(grids)] for side in range(SIDES)], 1)
+        return torch.stack([grids[side % len(grids)] for side in range(SIDES)], 1), heads
 
     def features(self, hands: Hands, points_cam_m: Tensor) -> Tensor:
         """f_x^phi."""

@@ -19,7 +19,7 @@ from tasks.hands.hand import HandModel
 STEEPNESS = 6.0
 """The logit at an ellipsoid's centre: a finger's surface is a millimetre or two thick."""
 LEFT_OF_NOISE = 0.1
-"""Share of their random start that the weights between hidden layers keep, so that they differ."""
+"""Share of their random start that all other weights keep, so that they differ; those of queries' features as well."""
 RELU_MEAN = 0.25
 """Of the positive part of the projection of a unit vector on a random direction in space."""
 
@@ -63,7 +63,7 @@ def start_as_ellipsoids(parts: PartOccupancy, ellipsoids: Ellipsoids) -> None:
     first.weight[:, :, 3:] *= LEFT_OF_NOISE
     first.bias[:] = -(toward @ ellipsoids.centre[:, :, None])[..., 0]
     for layer in between:
-        layer.weight[:, :, :hidden] *= LEFT_OF_NOISE
+        layer.weight *= LEFT_OF_NOISE
         layer.bias.zero_()
     last.weight[:] = -STEEPNESS / (RELU_MEAN * hidden)
     last.bias[:] = STEEPNESS

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from methods.layers.hand_encoder import HandHeads
 from methods.layers.implicit.canonicalisation import Bones, canonicalise
 from methods.layers.implicit.config import PartsConfig
 from methods.layers.implicit.ellipsoids import part_ellipsoids, start_as_ellipsoids
@@ -30,8 +31,8 @@ class Condition(nn.Module):
     """The linear layer of the part networks that it joins, counted from 1."""
 
     @abstractmethod
-    def look(self, image: Tensor) -> Tensor:
-        """(B, 2, ...): what the queries of each hand will look at in images (B, 3, S, S)."""
+    def look(self, image: Tensor) -> tuple[Tensor, HandHeads | None]:
+        """(B, 2, ...): what the queries of each hand will look at in images (B, 3, S, S), and the encoder's heads."""
 
     @abstractmethod
     def features(self, hands: "Hands", points_cam_m: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ class Hands(NamedTuple):
 
 
 class HandField(nn.Module):
-    """``forward`` gives logits (B, 2, N) of queries (B, 2, N, 3) in the hands' palm frames."""
+    """``forward`` gives logits (B, 2, N) of queries (B, 2, N, 3) in the hands' palm frames, and the encoder's heads."""
 
     def __init__(self, parts: PartsConfig, hand: HandModel, condition: Condition | None = None) -> None:
         super().__init__()
@@ -83,17 +84,23 @@ class HandField(nn.Module):
 
     def forward(
         self, image: Tensor, intrinsics_px: Tensor, keypoints_cam_m: Tensor, queries: Tensor
-    ) -> Tensor:
-        hands = self.hands(image, intrinsics_px, keypoints_cam_m)
-        return self.logits(hands, queries.flatten(0, 1)).unflatten(0, (-1, SIDES))
+    ) -> tuple[Tensor, HandHeads | None]:
+        hands, heads = self._encode(image, intrinsics_px, keypoints_cam_m)
+        return self.logits(hands, queries.flatten(0, 1)).unflatten(0, (-1, SIDES)), heads
 
     def hands(self, image: Tensor, intrinsics_px: Tensor, keypoints_cam_m: Tensor) -> Hands:
         """The hands of images (B, 3, S, S) with keypoints (B, 2, 21, 3) in the camera frame, two by two."""
+        return self._encode(image, intrinsics_px, keypoints_cam_m)[0]
+
+    def _encode(
+        self, image: Tensor, intrinsics_px: Tensor, keypoints_cam_m: Tensor
+    ) -> tuple[Hands, HandHeads | None]:
         is_left = torch.tensor([False, True], device=image.device).repeat(len(image))
         frames = HandFrames.of(keypoints_cam_m.flatten(0, 1), is_left)
-        seen = self.condition.look(image).flatten(0, 1) if self.condition else None
+        seen, heads = self.condition.look(image) if self.condition else (None, None)
+        own = None if seen is None else seen.flatten(0, 1)
         cameras = intrinsics_px.repeat_interleave(SIDES, 0)
-        return Hands(frames, canonicalise(frames.joints), is_left, cameras, seen)
+        return Hands(frames, canonicalise(frames.joints), is_left, cameras, own), heads
 
     def logits(self, hands: Hands, queries: Tensor) -> Tensor:
         """(H, N) of queries (H, N, 3) in the palm frames."""

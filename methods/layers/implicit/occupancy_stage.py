@@ -9,10 +9,14 @@ from torch import Tensor, nn
 
 from methods.base import Progress, Stage
 from methods.config import MethodConfig
+from methods.layers.hand_encoder import HandHeads
+from methods.layers.hand_maps import head_loss
+from methods.layers.hand_pair import HandPair
 from methods.layers.implicit.config import ExtractionConfig, FieldConfig
 from methods.layers.implicit.extraction import hand_surface, surface_fields
 from methods.layers.implicit.hand_field import HandField
 from methods.layers.implicit.losses import occupancy_loss
+from methods.layers.precision import full_precision
 from tasks.hands.hand import HandModel
 from tasks.ragged import Ragged
 from tasks.two_hands.batch import TwoHandBatch
@@ -25,8 +29,16 @@ class OccupancyStage(Stage):
 
     name = "occupancy"
 
-    def __init__(self, field: FieldConfig, make: Callable[[HandModel], HandField]) -> None:
-        self.field, self.make = field, make
+    def __init__(
+        self,
+        field: FieldConfig,
+        hand: HandModel,
+        make: Callable[[HandModel], HandField],
+        heads: float = 0.0,
+    ) -> None:
+        """``heads`` weighs what the image encoder's heads are taught; with 0 it has none."""
+        self.field, self.make, self.heads = field, make, heads
+        self.pair = HandPair(hand) if heads else None
 
     def config_slice(self, config: MethodConfig) -> dict[str, Any]:
         """All but what is read at prediction alone."""
@@ -48,9 +60,24 @@ class OccupancyStage(Stage):
 
     def loss(self, module: nn.Module, batch: TwoHandBatch, progress: Progress) -> dict[str, Tensor]:
         assert batch.queries is not None
-        logits = module(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, batch.queries.points)
+        logits, heads = module(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, batch.queries.points)
         error = occupancy_loss(logits, batch.queries.occupied, batch.has_keypoints, self.field.loss)
-        return {"total": error}
+        return with_heads({"total": error}, heads, batch, self.pair, self.heads)
+
+
+def with_heads(
+    terms: dict[str, Tensor],
+    heads: HandHeads | None,
+    batch: TwoHandBatch,
+    pair: HandPair | None,
+    weight: float,
+) -> dict[str, Tensor]:
+    """The terms of a loss, with those of the image encoder's heads where it has any."""
+    if heads is None or pair is None:
+        return terms
+    with full_precision(batch.image):
+        error = head_loss(heads, batch, pair.to(batch.image.device), batch.image.shape[-1])
+    return {**terms, "total": terms["total"] + weight * error, "heads": error}
 
 
 def predicted_by(

@@ -83,7 +83,7 @@ def test_the_image_reaches_a_field_through_pixels_and_context(batch):
 def test_one_hand_by_itself_is_the_same_as_in_its_batch(batch):
     given = inputs(batch)
     net = module()
-    own, _ = net(**given)
+    own, _, _ = net(**given)
     names = ("image", "intrinsics_px", "keypoints_cam_m", "anchors")
     context = net.encode(*(given[k] for k in names))
     queries_cam_m = from_palms(batch.keypoints_cam_m, given["queries"])
@@ -101,7 +101,7 @@ def test_both_fields_are_asked_at_the_same_points(batch):
     """The second answer is the other hand's field at a hand's own queries."""
     given = inputs(batch)
     net = module()
-    _, other = net(**given)
+    _, other, _ = net(**given)
     names = ("image", "intrinsics_px", "keypoints_cam_m", "anchors")
     context = net.encode(*(given[k] for k in names))
     queries_cam_m = from_palms(batch.keypoints_cam_m, given["queries"])
@@ -118,7 +118,7 @@ def test_codes_are_fused_once_unless_asked_to_as_released(batch):
 
 def test_a_residual_refinement_begins_as_the_initial_occupancy(batch):
     given = inputs(batch)
-    own, other = module(initial="residual")(**given)
+    own, other, _ = module(initial="residual")(**given)
     torch.testing.assert_close(own.sigmoid(), given["initial"][..., 0].clamp(1e-3, 1 - 1e-3))
     torch.testing.assert_close(other.sigmoid(), given["initial"][..., 1].clamp(1e-3, 1 - 1e-3))
 

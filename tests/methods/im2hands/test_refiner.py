@@ -35,7 +35,7 @@ def test_no_hand_sees_the_other_one(batch):
     other = batch.keypoints_cam_m.clone()
     other[:, 0] += 0.01 * torch.randn_like(other[:, 0])
     net = refiner()
-    before, after = net(batch.image, batch.keypoints_cam_m), net(batch.image, other)
+    before, after = net(batch.image, batch.keypoints_cam_m)[0], net(batch.image, other)[0]
     torch.testing.assert_close(before[:, 1], after[:, 1])
     assert not torch.allclose(before[:, 0], after[:, 0])
 
@@ -45,10 +45,10 @@ def test_the_released_form_reads_both_hands_by_the_left_regressor(batch):
     assert sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in refiner().parameters())
     net.hands[0].regress.requires_grad_(False)
     with torch.no_grad():
-        before = net(batch.image, batch.keypoints_cam_m)
+        before = net(batch.image, batch.keypoints_cam_m)[0]
         for p in net.hands[0].regress.parameters():
             p.add_(1.0)
-        after = net(batch.image, batch.keypoints_cam_m)
+        after = net(batch.image, batch.keypoints_cam_m)[0]
     torch.testing.assert_close(before, after)
 
 

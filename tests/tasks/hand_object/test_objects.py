@@ -16,7 +16,7 @@ from tasks.hand_object.objects import in_hand_values, registered_values, surface
 from tasks.registry import PROTOCOLS
 
 PROTOCOL = PROTOCOLS["diffhoi_object"]
-QUICK = Settings(starts=2, points=300, outer_steps=2, inner_steps=30)
+QUICK = Settings(starts=2, points=1000, outer_steps=2, inner_steps=30)
 
 
 def official_f_and_cd(own, true, thresholds_mm):

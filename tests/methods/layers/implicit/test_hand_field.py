@@ -21,16 +21,20 @@ PARTS = PartsConfig(hidden=12)
 
 def condition(kind: str, depth: str = "wrist"):
     if kind == "pixel":
-        return PixelAligned(IMAGE, PixelConfig(channels=5), SIZE)
+        return PixelAligned(IMAGE, PixelConfig(channels=5), SIZE, False)
     if kind == "attention":
         settings = QueryAttentionConfig(channels=8, grid=4, point_code=5, depth=depth, dropout=0.0)
-        return QueryImageAttention(IMAGE, settings, 2, SIZE)
+        return QueryImageAttention(IMAGE, settings, 2, SIZE, False)
     return None
 
 
 def field(kind: str, **more) -> HandField:
     torch.manual_seed(1)
     return HandField(PARTS, load_hand(), condition(kind, **more)).eval()
+
+
+def logits(of: HandField, *arguments) -> torch.Tensor:
+    return of(*arguments)[0]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def queries():
 def test_a_hand_by_itself_is_the_same_as_in_its_batch(batch, queries, kind):
     whole = field(kind)
     with torch.inference_mode():
-        together = whole(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
+        together = logits(whole, batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
         hands = whole.hands(batch.image, batch.intrinsics_px, batch.keypoints_cam_m)
         for hand in range(6):
             alone = whole.logits(hands.one(hand), queries.flatten(0, 1)[hand : hand + 1, :7])
@@ -56,17 +60,17 @@ def test_a_hand_by_itself_is_the_same_as_in_its_batch(batch, queries, kind):
 
 def test_without_a_condition_the_image_does_not_matter(batch, queries):
     whole = field("none")
-    first = whole(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
+    first = logits(whole, batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
     torch.testing.assert_close(
-        first, whole(1 - batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
+        first, logits(whole, 1 - batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
     )
 
 
 @pytest.mark.parametrize("kind", ["pixel", "attention"])
 def test_with_one_it_does(batch, queries, kind):
     whole = field(kind)
-    first = whole(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
-    other = whole(1 - batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
+    first = logits(whole, batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
+    other = logits(whole, 1 - batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
     assert (first - other).abs().max() > 1e-4
 
 
@@ -76,8 +80,8 @@ def test_a_field_turns_with_its_hands(batch, queries):
     c, s = angle.cos(), angle.sin()
     turn = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
     whole = field("none")
-    first = whole(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
-    turned = whole(batch.image, batch.intrinsics_px, batch.keypoints_cam_m @ turn.mT + 0.1, queries)
+    first = logits(whole, batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
+    turned = logits(whole, batch.image, batch.intrinsics_px, batch.keypoints_cam_m @ turn.mT + 0.1, queries)
     torch.testing.assert_close(turned, first, atol=1e-3, rtol=1e-3)
 
 
@@ -97,8 +101,10 @@ def test_a_query_does_not_depend_on_the_others_unless_asked_to_as_released(batch
     for depth, depends in (("wrist", False), ("first_query", True)):
         whole = field("attention", depth=depth)
         with torch.inference_mode():
-            first = whole(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
+            first = logits(whole, batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries)
             order = torch.arange(39, -1, -1)
-            again = whole(batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries[:, :, order])
+            again = logits(
+                whole, batch.image, batch.intrinsics_px, batch.keypoints_cam_m, queries[:, :, order]
+            )
         same = torch.allclose(again[:, :, order], first, atol=1e-4)
         assert same is not depends
