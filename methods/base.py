@@ -93,7 +93,7 @@ class Stage(ABC):
         return batch
 
     def derive_slice(self, config: MethodConfig) -> dict[str, Any]:
-        """The part of the config that changes what ``derive`` gives; what was derived is kept by it."""
+        """The part of the config that changes what ``derive`` gives, and of which samples; that is kept by it."""
         raise NotImplementedError
 
     def derive(self, upstream: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor]:
