@@ -93,7 +93,7 @@ class Stage(ABC):
         return batch
 
     def derive_slice(self, config: MethodConfig) -> dict[str, Any]:
-        """The part of the config that changes what ``derive`` gives; what was derived is kept by it."""
+        """The part of the config that changes what ``derive`` gives, and of which samples; that is kept by it."""
         raise NotImplementedError
 
     def derive(self, upstream: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor]:
@@ -135,7 +135,7 @@ class Method(ABC):
         """The stages in training order."""
 
     @abstractmethod
-    def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor | Ragged]:
+    def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, torch.Tensor | Ragged]:
         """The task's prediction fields for a batch (see ``TaskSpec.prediction_fields``), on the batch's device.
 
         A field of which every sample has another number of rows is a ``tasks.ragged.Ragged`` array.

@@ -217,8 +217,8 @@ def run(
 ) -> None:
     """Train METHOD's stages that are not cached, evaluate and record; a cell that is done is not run again.
 
-    SOURCE+METHOD gives the joints that SOURCE predicts to a METHOD that is driven by keypoints; SOURCE is run first. Its
-    settings have its name in front: --set SOURCE.KEY=VALUE.
+    SOURCE+METHOD gives the joints that SOURCE predicts to a METHOD that is driven by keypoints; SOURCE is run first.
+    Its settings have its name in front: --set SOURCE.KEY=VALUE.
     """
     from suite.data import require_folder
     from suite.plan import Request, resolve_names, resolve_settings

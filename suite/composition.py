@@ -1,4 +1,4 @@
-"""Methods by the names that a run gives them: alone, or ``SOURCE+METHOD``, driven by the keypoints that SOURCE predicts.
+"""Methods by the names that a run gives them: alone, or ``SOURCE+METHOD``, driven by the joints that SOURCE predicts.
 
 ``truth+METHOD`` is METHOD alone: it is given the true keypoints. Reads declarations only.
 """
@@ -109,9 +109,7 @@ def names_a_method(name: str) -> bool:
     return all(part in METHODS or part == TRUTH for part in name.split("+"))
 
 
-def split_overrides(
-    entrant: Entrant, overrides: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
+def split_overrides(entrant: Entrant, overrides: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Overrides of the source, written with its name in front (``digit.training.epochs``), and those of the method."""
     prefix = f"{entrant.source.name}." if entrant.source else None
     of_source = {
@@ -119,7 +117,5 @@ def split_overrides(
         for key, value in overrides.items()
         if prefix and key.startswith(prefix)
     }
-    of_method = {
-        key: value for key, value in overrides.items() if not (prefix and key.startswith(prefix))
-    }
+    of_method = {key: value for key, value in overrides.items() if not (prefix and key.startswith(prefix))}
     return of_source, of_method

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from methods.base import TRUTH, Method, Progress, Stage
+from methods.base import Method, Progress, Stage
 from methods.registry import METHODS, load_config_model, load_method, load_preset, presets
 from suite.evaluate import on_host
 from suite.loop import mix, whole_set
@@ -30,7 +30,7 @@ from tasks.registry import PROTOCOLS, TASKS, load_task, metrics_of
 SAMPLES = 16
 BATCH = 8
 STEPS = 30
-SCORED = 2
+SCORED = 4
 RARELY = 0.01
 """Share of values that rounding may throw to the other side of a threshold, such as a vertex just hidden."""
 ANOTHER = "another method"
@@ -244,7 +244,9 @@ def predictions_have_the_declared_fields(bench: Bench) -> str:
     if not required <= set(fields):
         return f"missing: {', '.join(sorted(required - set(fields)))}"
     broken = [
-        name for name, value in fields.items() if len(value) != BATCH or not _whole(value, absent(bench, batch))
+        name
+        for name, value in fields.items()
+        if len(value) != BATCH or not _whole(value, absent(bench, batch))
     ]
     return f"wrong length or not finite: {', '.join(broken)}" if broken else ""
 
@@ -317,7 +319,7 @@ def predictions_can_be_scored(bench: Bench) -> str:
     """Predictions can be scored."""
     last = bench.method.stages()[-1]
     chosen, _ = last.select(bench.data["test"])
-    positions = np.arange(min(SCORED, len(chosen)))
+    positions = np.unique(np.linspace(0, len(chosen) - 1, SCORED).astype(int))
     fields = predicted(bench, _eval(bench.built()), chosen.gather(torch.from_numpy(positions)))
     protocol = scoring_protocol(bench.task.spec)
     scores = bench.task.score(protocol, fields, chosen, positions)

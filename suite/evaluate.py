@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
     from PIL import Image
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,14 @@ class Bench:
     def __init__(self, job: EvaluationJob, split: str) -> None:
         import torch
 
-        from suite.stages import StageCache
         from suite.stored import keypoints_of
-        from suite.worker import load_stages, make_method
+        from suite.worker import make_method
         from tasks.layouts.registry import open_layout
         from tasks.registry import PROTOCOLS, load_task
 
         torch.set_num_threads(1)
-        self.device = torch.device(job.device)
+        self.job, self.device = job, torch.device(job.device)
         self.method = make_method(job.method, job.config, job.keypoints)
-        home = Home(Path(job.home))
-        self.modules = load_stages(StageCache(home), self.method, dict(job.stages))
-        for module in self.modules.values():
-            module.to(self.device)
         self.task = load_task(job.task)
         self.protocol = PROTOCOLS[job.protocol]
         layout, size_px = open_layout(job.layout, Path(job.root)), job.image_size_px
@@ -115,7 +111,8 @@ class Bench:
         else:
             self.dataset = self.task.open(layout, size_px)[split]
         if job.source is not None:
-            self.dataset = self.dataset.with_keypoints(keypoints_of(home, job.source, self.dataset.ids))
+            keypoints_m = keypoints_of(Home(Path(job.home)), job.source, self.dataset.ids)
+            self.dataset = self.dataset.with_keypoints(keypoints_m)
 
     @classmethod
     @functools.lru_cache(maxsize=1)
@@ -123,13 +120,23 @@ class Bench:
         """The bench of a job, kept for the process's next shard."""
         return cls(job, split)
 
+    @functools.cached_property
+    def modules(self) -> "dict[str, nn.Module]":
+        """The trained stages on the device, loaded by whoever predicts: the driver may not have such a device."""
+        from suite.stages import StageCache
+        from suite.worker import load_stages
+
+        cache = StageCache(Home(Path(self.job.home)))
+        trained = load_stages(cache, self.method, dict(self.job.stages))
+        return {name: module.to(self.device) for name, module in trained.items()}
+
     def predict(self, positions: "torch.Tensor") -> dict[str, Field]:
         """The method's predictions for these samples, a batch of them."""
         import torch
 
-        batch = self.dataset.gather(positions)
+        batch, modules = self.dataset.gather(positions), self.modules
         with torch.inference_mode():
-            fields = self.method.predict(self.modules, batch.to(self.device))
+            fields = self.method.predict(modules, batch.to(self.device))
         return {name: on_host(value) for name, value in fields.items()}
 
 

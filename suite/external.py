@@ -98,9 +98,7 @@ def evaluate_file(
     return recorded
 
 
-def _header(
-    submission: Submission, task: Any, layout: str, source: "DataSource", fields: Fields
-) -> Header:
+def _header(submission: Submission, task: Any, layout: str, source: "DataSource", fields: Fields) -> Header:
     from tasks.hands.hand import load_hand
 
     protocol, hand = resolve_protocol(task, layout, submission.protocol), load_hand()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from suite.data import DataSource
 
 
-KEYPOINTS, DERIVED = "keypoints", "derived"
-"""Inputs beside the data: another cell's predictions, and what a stage has worked out of every sample."""
+KEYPOINTS = "keypoints"
+"""The input that another cell's predictions may be."""
 
 
 @dataclass(frozen=True)
@@ -235,53 +235,3 @@ def make_cells(request: Request, data: "DataSource") -> list[Cell]:
 def variant_name(overrides: Mapping[str, str]) -> str:
     """``default``, or the overrides in a fixed order."""
     return ", ".join(f"{key}={value}" for key, value in sorted(overrides.items())) or "default"
-
-
-def stage_key(
-    cell: Cell, stage: Any, upstream_keys: Mapping[str, str], inputs: Mapping[str, str] | None = None
-) -> str:
-    """The address of a trained stage: equal keys, equal weights.
-
-    ``inputs`` are the keys of what it is trained on beside the data, by ``KEYPOINTS`` and ``DERIVED``.
-    """
-    return digest(
-        {
-            **_of_stage(cell, stage, upstream_keys),
-            "config": stage.config_slice(cell.config),
-            "training": stage.training(cell.config).model_dump(mode="json"),
-            "seed": cell.seed,
-            **(inputs or {}),
-        }
-    )
-
-
-def derived_key(
-    cell: Cell, stage: Any, upstream_keys: Mapping[str, str], inputs: Mapping[str, str]
-) -> str:
-    """The address of what a stage has derived of its samples; ``inputs`` as for ``stage_key``."""
-    return digest(
-        {
-            **_of_stage(cell, stage, upstream_keys),
-            "derive": stage.derive_slice(cell.config),
-            **inputs,
-        }
-    )
-
-
-def keypoints_key(source: Cell, stage_keys: Mapping[str, str]) -> str:
-    """The address of the joints that a cell's trained stages predict over the training and validation set."""
-    identity = {key: value for key, value in source.identity.items() if key not in ("protocol", "split")}
-    return digest({"keypoints_of": identity, "stages": dict(stage_keys)})
-
-
-def _of_stage(cell: Cell, stage: Any, upstream_keys: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "method": cell.method.name,
-        "stage": stage.name,
-        "version": stage.version,
-        "upstream": {name: upstream_keys[name] for name in stage.needs},
-        "task": [cell.task.name, cell.task.version],
-        "layout": cell.layout,
-        "data": cell.data_fingerprint,
-        "hand": cell.hand_fingerprint,
-    }

@@ -18,7 +18,7 @@ from suite.train import Resources
 if TYPE_CHECKING:
     import torch
 
-SHARD_SAMPLES = 256
+SHARD_SAMPLES = 64
 BATCH_SAMPLES = 32
 NOTE = "samples.json"
 Show = Callable[[int, int], None]
@@ -48,10 +48,10 @@ def run_shards(
     work: Callable[[Shard], None], shards: Sequence[Shard], total: int, resources: Resources, show: Show
 ) -> None:
     """Do the work of these shards, of ``total`` that there are; a task whose process dies is tried again."""
-    done = total - len(shards)
-    show(done, total)
+    before = total - len(shards)
+    show(before, total)
     if resources.workers == 0:
-        for done, shard in enumerate(shards, start=done + 1):
+        for done, shard in enumerate(shards, start=before + 1):
             work(shard)
             show(done, total)
         return

@@ -47,7 +47,8 @@ class Frames:
     def note(self) -> dict[str, Any]:
         """What the record says of them."""
         return {
-            split: {"used": used, "left_out": dict(self.left_out[split])} for split, used in self.counts.items()
+            split: {"used": used, "left_out": dict(self.left_out[split])}
+            for split, used in self.counts.items()
         }
 
     def __str__(self) -> str:
@@ -85,7 +86,9 @@ def open_splits(job: StageJob) -> dict[str, Any]:
 def chosen(splits: Mapping[str, Any], frames: Frames) -> dict[str, Any]:
     """The chosen frames of each split."""
     return {
-        split: dataset if len(frames.positions[split]) == len(dataset) else dataset.part(frames.positions[split])
+        split: dataset
+        if len(frames.positions[split]) == len(dataset)
+        else dataset.part(frames.positions[split])
         for split, dataset in splits.items()
     }
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from suite.curves import Point, read_curve
 from suite.home import Home
-from suite.plan import DERIVED, KEYPOINTS, Cell, derived_key, keypoints_key, stage_key
+from suite.plan import KEYPOINTS, Cell
 from suite.progress import CurveWatcher, Progress, say
 from suite.shards import SampleStore
 from suite.stage_data import frames_of
+from suite.stage_plan import DERIVED, PlannedStage, planned_stages
 from suite.stages import StageCache
 from suite.train import Resources, StageJob, train
 
@@ -28,9 +29,7 @@ class Stages:
     keys: dict[str, str] = field(default_factory=dict)
 
 
-def trained_stages(
-    home: Home, cell: Cell, resources: Resources, hear: Hear = lambda points: None
-) -> Stages:
+def trained_stages(home: Home, cell: Cell, resources: Resources, hear: Hear = lambda points: None) -> Stages:
     """Every stage of the cell's method, published in the cache."""
     cache, found = StageCache(home), Stages()
     plan = planned_stages(cell)
@@ -51,48 +50,9 @@ def trained_stages(
     return found
 
 
-@dataclass(frozen=True)
-class PlannedStage:
-    """A stage with the addresses of its weights and of what it is trained on."""
-
-    stage: Any
-    key: str
-    upstream: dict[str, str]
-    """Keys of the stages it needs, and of those that they need."""
-    inputs: dict[str, str]
-    """Keys of what it is trained on beside the data: see ``plan.stage_key``."""
-
-    @property
-    def name(self) -> str:
-        return str(self.stage.name)
-
-
-def planned_stages(cell: Cell) -> list[PlannedStage]:
-    """The stages of the cell's method, with their keys."""
-    from methods.registry import load_method
-    from tasks.hands.hand import load_hand
-
-    method = load_method(cell.method.name)(cell.config, load_hand(), cell.entrant.keypoints)
-    planned: dict[str, PlannedStage] = {}
-    for stage in method.stages():
-        keys = {name: before.key for name, before in planned.items()}
-        inputs = {}
-        if stage.reads_keypoints and cell.source is not None:
-            source_keys = {before.name: before.key for before in planned_stages(cell.source)}
-            inputs[KEYPOINTS] = keypoints_key(cell.source, source_keys)
-        if stage.derives:
-            inputs[DERIVED] = derived_key(cell, stage, keys, inputs)
-        upstream = {}
-        for name in stage.needs:
-            upstream |= planned[name].upstream | {name: keys[name]}
-        key = stage_key(cell, stage, keys, inputs)
-        planned[stage.name] = PlannedStage(stage, key, upstream, inputs)
-    return list(planned.values())
-
-
 def _make(home: Home, cell: Cell, planned: PlannedStage, resources: Resources, hear: Hear) -> dict[str, Any]:
     """Choose the samples of a stage, work out what it is trained on, train it; what the record says of that."""
-    job = StageJob.of(home, cell, planned.name, planned.key, planned.upstream, planned.inputs, resources)
+    job = StageJob.of(home, cell, planned, resources)
     if KEYPOINTS in planned.inputs and cell.source is not None:
         _predict_keypoints(home, cell.source, planned.inputs[KEYPOINTS], resources)
     frames = frames_of(job, planned.stage)
@@ -102,7 +62,9 @@ def _make(home: Home, cell: Cell, planned: PlannedStage, resources: Resources, h
     if DERIVED in planned.inputs:
         from suite.derived import derive
 
-        with Progress(f"{cell.label}: deriving for {planned.name}", "shards") as show:
+        there = SampleStore(home.derived / planned.inputs[DERIVED]).note() is not None
+        doing = "taking what was derived" if there else "deriving"
+        with Progress(f"{cell.label}: {doing} for {planned.name}", "shards") as show:
             derive(job, resources, show)
     derived_s = round(time.time() - started, 3)
     _train(cell, job, resources, hear)

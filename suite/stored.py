@@ -158,12 +158,14 @@ def keypoints_of(home: Home, cell: str, ids: Sequence[str]) -> "np.ndarray":
 
     Raises RequestError for a record that is damaged or does not hold each sample once.
     """
+    import pandas as pd
+
     from reports.record import read_record
     from tasks.prediction_fields import REQUIRED
 
     record = read_record(home.records / cell)
     joints_m = record.prediction(REQUIRED)
-    rows = record.per_sample.index.get_indexer(list(ids))
+    rows = record.per_sample.index.get_indexer(pd.Index(ids))
     if len(joints_m) != len(ids) or (rows < 0).any():
         raise RequestError(
             f"the record of cell {cell} does not hold the predictions of the test set: delete the folder "

@@ -4,12 +4,13 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from suite.home import Home, read_json
-from suite.plan import DERIVED, KEYPOINTS, Cell
+from suite.plan import KEYPOINTS, Cell
+from suite.stage_plan import DERIVED, PlannedStage
 from suite.stages import require_whole
 
 MAX_WORKER_FAILURES = 3
@@ -63,17 +64,7 @@ class StageJob:
     device: str
 
     @classmethod
-    def of(
-        cls,
-        home: Home,
-        cell: Cell,
-        stage: str,
-        key: str,
-        upstream: Mapping[str, str],
-        inputs: Mapping[str, str],
-        resources: Resources,
-    ) -> "StageJob":
-        """``inputs``: see ``plan.stage_key``."""
+    def of(cls, home: Home, cell: Cell, planned: PlannedStage, resources: Resources) -> "StageJob":
         return cls(
             home=str(home.root),
             method=cell.method.name,
@@ -81,14 +72,14 @@ class StageJob:
             task=cell.task.name,
             layout=cell.layout,
             root=str(cell.root),
-            stage=stage,
-            key=key,
-            upstream=tuple(upstream.items()),
+            stage=planned.name,
+            key=planned.key,
+            upstream=tuple(planned.upstream.items()),
             seed=cell.seed,
             image_size_px=cell.config.image_size_px,
             keypoints=cell.entrant.keypoints,
-            keypoints_key=inputs.get(KEYPOINTS),
-            derived_key=inputs.get(DERIVED),
+            keypoints_key=planned.inputs.get(KEYPOINTS),
+            derived_key=planned.inputs.get(DERIVED),
             threads=resources.threads,
             device=resources.device,
         )

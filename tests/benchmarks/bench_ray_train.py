@@ -31,28 +31,26 @@ class Times(NamedTuple):
 
 def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int) -> Times:
     """The times of one fresh training."""
-    from methods.registry import load_method
     from suite.curves import read_curve
     from suite.data import open_source
     from suite.home import Home
-    from suite.plan import Request, make_cells, stage_key
+    from suite.plan import Request, make_cells
+    from suite.stage_plan import planned_stages
     from suite.stages import StageCache
     from suite.train import Resources, StageJob, train
-    from tasks.hands.hand import load_hand
 
     home = Home(home_root)
     shutil.rmtree(home.stages, ignore_errors=True)
     overrides = {"training.epochs": str(epochs)}
     request = Request(method, "single_hand", data=data, overrides=overrides)
     (cell,) = make_cells(request, open_source(home, "freihand", data))
-    stage = load_method(method)(cell.config, load_hand()).stages()[0]
-    key = stage_key(cell, stage, {})
+    planned = planned_stages(cell)[0]
     resources = Resources(workers, cpus_per_worker=1)
-    job = StageJob.of(home, cell, stage.name, key, {}, resources)
+    job = StageJob.of(home, cell, planned, resources)
     started = time.perf_counter()
     train(job, resources)
     wall = time.perf_counter() - started
-    points = [p for p in read_curve(StageCache(home).curve(key)) if p["name"] == "train/total"]
+    points = [p for p in read_curve(StageCache(home).curve(planned.key)) if p["name"] == "train/total"]
     shutil.rmtree(job.folder)
     return Times(wall, *split_times(points, points[-1]["step"] // epochs))
 

@@ -1,7 +1,7 @@
 """Two small methods on two hands that use everything the engine offers: a source of keypoints, and one driven by them.
 
-``nudge`` knows the true joints and moves them a little. ``relay`` has a stage that learns from the keypoints it is given,
-one that learns from true ones and draws about every batch, and one that derives something of every sample beforehand.
+``nudge`` knows the true joints and moves them a little. ``relay`` has a stage that learns from the keypoints it is
+given, one that learns from true ones and draws about every batch, and one that derives something of every sample.
 """
 
 from dataclasses import replace

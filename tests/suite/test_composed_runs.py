@@ -12,12 +12,13 @@ from reports.boards import make_boards
 from reports.compare import compare
 from reports.leaderboard import leaderboard_table, published_texts
 from reports.record import read_record, read_records
+from reports.report import build_report
 from suite.home import Home, read_json
 from suite.keypoints import keypoints_shard
 from suite.run import run_cells
 from suite.shards import write_arrays
 from suite.status import every_cell
-from suite.stored import keypoints_of, rescore
+from suite.stored import keypoints_of, predict, rescore
 from suite.train import Resources
 from tasks.errors import RequestError
 from tasks.registry import TASKS
@@ -127,7 +128,7 @@ def test_a_stage_that_reads_keypoints_learns_to_undo_what_the_source_does(copied
 
 
 def test_another_source_setting_is_another_cell_with_a_stage_of_its_own(copied, run_pairs):
-    home, composed, source, _ = copied
+    home, composed, _, _ = copied
     other = run_pairs(home, "nudge+relay", nudge__offset_m=0.03)
     assert other["variant"] == "nudge.offset_m=0.03"
     assert other["cell"] != composed["cell"]
@@ -240,7 +241,7 @@ def test_a_cell_is_stale_when_its_sources_method_has_moved_on(ready, monkeypatch
 
 
 def test_a_rescored_cell_is_the_one_that_a_run_under_that_protocol_would_be(copied, pairs_data):
-    home, composed, source, _ = copied
+    home, composed, _, _ = copied
     (again,) = rescore(home, [composed["cell"]], "house_two_hands", pairs_data)
     (cell,) = pair_cells(home, pairs_data, "nudge+relay")
     from tasks.registry import PROTOCOLS
@@ -265,7 +266,7 @@ def test_seeds_of_a_composed_method_are_one_row_although_each_has_its_own_source
 
 
 def test_the_leaderboard_shows_the_sources_and_ranks_by_what_was_seen(ready):
-    home, composed, _, _ = ready
+    home, *_ = ready
     board = boards_of(home)
     table = leaderboard_table(board)
     keys = [column.key for column in table.columns]
@@ -306,3 +307,17 @@ def test_a_cell_without_a_source_is_told_by_what_it_was_told_before(ready):
 def test_the_plan_of_a_cell_under_way_holds_its_inputs(ready):
     home, composed, _, _ = ready
     assert read_json(home.records / composed["cell"] / "record.json")["inputs"] == composed["inputs"]
+
+
+def test_its_predictions_are_written_in_the_official_format(ready, pairs_data, tmp_path):
+    home, composed, _, _ = ready
+    out = predict(home, composed["cell"], tmp_path / "pred.npz", pairs_data)
+    assert {"joint_coord", "rel_root_depth", "hand_type"} <= set(np.load(out).files)
+
+
+def test_the_page_says_whose_keypoints_a_row_has_and_what_was_left_out(ready, tmp_path):
+    home, *_ = ready
+    build_report(home.records, tmp_path / "report", formats=("html",))
+    page = (tmp_path / "report" / "index.html").read_text()
+    for text in ("keypoints from Nudge", "keypoints from truth", "train left out one hand 8"):
+        assert text in page

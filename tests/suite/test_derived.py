@@ -6,11 +6,11 @@ import torch
 
 from suite.derived import derive, derive_shard
 from suite.home import Home
-from suite.plan import DERIVED
 from suite.run import run_cells
 from suite.shards import SampleStore, write_arrays
 from suite.stage_data import training_data
-from suite.staging import planned_stages, trained_stages
+from suite.stage_plan import DERIVED, planned_stages
+from suite.staging import trained_stages
 from suite.train import Resources, StageJob
 from tests.suite import standins
 from tests.suite.pairs import counting, dying_after, pair_cells
@@ -41,7 +41,7 @@ def job(home, standins_registered, pairs_data, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(standins.Relay, "stages", lambda self: [standins.First()])
         trained_stages(home, cell, HERE)
-    return StageJob.of(home, cell, planned.name, planned.key, planned.upstream, planned.inputs, HERE)
+    return StageJob.of(home, cell, planned, HERE)
 
 
 def test_the_record_says_what_was_derived_and_from_which_samples(ready):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from methods.registry import METHODS, load_config_model, load_method, load_preset
-from suite.plan import Cell, Request, resolve_names, resolve_settings, stage_key, variant_name
+from suite.plan import Cell, Request, resolve_names, resolve_settings, variant_name
+from suite.stage_plan import stage_key
 from tasks.errors import RequestError
 from tasks.hands.hand import load_hand
 from tasks.registry import PROTOCOLS, TASKS
