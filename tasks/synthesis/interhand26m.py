@@ -51,7 +51,7 @@ SEQUENCES = len(KINDS)
 """Of a shard, whose frames are interleaved, so that the smallest set has every kind."""
 IMAGES = SEQUENCES * FRAMES * VIEWS
 """Of a shard."""
-CAPTURES: dict[SplitName, int] = {"train": 11, "val": 1, "test": 5}
+CAPTURES: dict[SplitName, int] = {"train": 27, "val": 1, "test": 7}
 """Subjects; each has sequences of every kind."""
 SMALLEST: dict[SplitName, int] = {"train": 1, "val": 8, "test": 16}
 SHARE: dict[SplitName, int] = {"train": 1, "val": 8, "test": 4}
