@@ -62,7 +62,7 @@ def two_hand_batch(n: int, size: int, seed: int = 0) -> TwoHandBatch:
     return TwoHandBatch(
         image=image.contiguous(), intrinsics_px=intrinsics, joints_cam_m=joints_m,
         joint_valid=both[..., None].expand(-1, -1, 21), has_hand=both, verts_cam_m=verts_m, has_fit=both,
-        keypoints_cam_m=joints_m, has_keypoints=both, index=torch.arange(n),
+        keypoints_cam_m=joints_m, has_keypoints=both, true_keypoints_cam_m=joints_m, index=torch.arange(n),
     )  # fmt: skip
 
 

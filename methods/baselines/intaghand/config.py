@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from methods.config import MethodConfig, Strict, TwoHandAugmentConfig
+from methods.config import SingleStageConfig, Strict, TwoHandAugmentConfig
 from methods.layers.hand_encoder_config import HandEncoderConfig
 
 
@@ -57,7 +57,7 @@ class LossWeights(Strict):
     )
 
 
-class IntagHandConfig(MethodConfig):
+class IntagHandConfig(SingleStageConfig):
     """Everything that an ablation may change."""
 
     image_size_px: int = Field(256, ge=32, le=512)

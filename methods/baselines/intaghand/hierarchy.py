@@ -51,10 +51,3 @@ def touching(region: np.ndarray, faces: np.ndarray) -> list[tuple[int, int]]:
     """The pairs of regions that an edge of the mesh connects; ``region`` (V,) says to which each vertex belongs."""
     pairs = np.unique(np.sort(region[mesh_edges(faces)], axis=1), axis=0)
     return [(int(a), int(b)) for a, b in pairs if a != b]
-
-
-def surface_coordinates(hand: HandModel) -> Tensor:
-    """(V, 3) in [0, 1]: where a vertex lies in the template's box. The dense coordinates; both hands share them."""
-    template = torch.as_tensor(hand.data.v_template, dtype=torch.float32)
-    low, high = template.amin(0), template.amax(0)
-    return (template - low) / (high - low)

@@ -9,16 +9,14 @@ from torch.nn import functional as F
 
 from methods.baselines.intaghand.config import IntagHandConfig
 from methods.baselines.intaghand.model import UNIT_PALM_M, IntagHandOutput
-from methods.baselines.intaghand.pair import HandPair, mean_palm
-from methods.baselines.intaghand.targets import head_targets
 from methods.layers.camera import to_normalised
 from methods.layers.hand_encoder import HandHeads
+from methods.layers.hand_maps import head_errors, head_targets
+from methods.layers.hand_pair import HandPair, mean_palm
 from tasks.geometry.cameras import project
 from tasks.geometry.normals import face_normals
 
 Terms = dict[str, Tensor]
-SMOOTH = 0.05
-"""Where the smooth absolute error becomes a squared one."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +120,5 @@ def _head_terms(heads: HandHeads, batch: Any, pair: HandPair, config: IntagHandC
     target = head_targets(
         pair, batch.verts_cam_m, batch.intrinsics_px, config.image_size_px, side, config.heatmap_sigma_cells
     )
-    inside = target.masks.repeat_interleave(3, 1)
-    if config.mask_loss == "cross_entropy":
-        mask_error = F.binary_cross_entropy_with_logits(heads.masks, target.masks)
-    else:
-        mask_error = F.smooth_l1_loss(heads.masks, target.masks, beta=SMOOTH)
-    return {
-        "heatmaps": weights.heatmaps * F.mse_loss(heads.heatmaps, target.heatmaps),
-        "masks": weights.masks * mask_error,
-        "dense": weights.dense * F.smooth_l1_loss(heads.dense * inside, target.dense, beta=SMOOTH),
-    }
+    errors = head_errors(heads, target, config.mask_loss)
+    return {name: getattr(weights, name) * error for name, error in errors.items()}

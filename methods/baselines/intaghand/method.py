@@ -11,9 +11,9 @@ from methods.baselines.intaghand.config import IntagHandConfig
 from methods.baselines.intaghand.hierarchy import mesh_hierarchy
 from methods.baselines.intaghand.losses import intaghand_loss
 from methods.baselines.intaghand.model import IntagHandModule
-from methods.baselines.intaghand.pair import HandPair
 from methods.baselines.intaghand.spec import SPEC
 from methods.config import MethodConfig
+from methods.layers.hand_pair import HandPair
 from methods.layers.precision import full_precision
 from tasks.hands.hand import HandModel
 from tasks.two_hands.selection import pairs

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from methods.baselines.intaghand.config import IntagHandConfig
 from methods.baselines.intaghand.graph_decoder import HANDS, GraphDecoder
 from methods.baselines.intaghand.hierarchy import mesh_hierarchy
-from methods.baselines.intaghand.pair import HandPair
 from methods.layers.camera import decode_camera
 from methods.layers.coarse_mesh import CoarseMesh, coarse_mesh, fitted_upsampling
 from methods.layers.hand_encoder import HandEncoder, HandEncoding, HandHeads
+from methods.layers.hand_pair import HandPair
 from methods.layers.heads import head
 from methods.layers.initialisation import xavier
 from methods.layers.precision import full_precision

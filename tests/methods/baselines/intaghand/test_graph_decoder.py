@@ -2,7 +2,8 @@ import torch
 
 from methods.baselines.intaghand.config import GraphConfig
 from methods.baselines.intaghand.graph_decoder import GraphDecoder, HandAttention
-from methods.baselines.intaghand.hierarchy import mesh_hierarchy, surface_coordinates
+from methods.baselines.intaghand.hierarchy import mesh_hierarchy
+from methods.layers.hand_pair import surface_coordinates
 from tasks.hands.hand import HandModel
 from tests.methods.baselines.intaghand.small import GRAPH
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.sparse.csgraph import connected_components
 
-from methods.baselines.intaghand.hierarchy import mesh_hierarchy, surface_coordinates, touching
+from methods.baselines.intaghand.hierarchy import mesh_hierarchy, touching
+from methods.layers.hand_pair import surface_coordinates
 from tasks.errors import RequestError
 from tasks.geometry.mesh import edge_graph
 from tasks.hands.hand import HandModel

@@ -7,8 +7,8 @@ from methods.baselines.intaghand.config import IntagHandConfig, LossWeights
 from methods.baselines.intaghand.hierarchy import mesh_hierarchy
 from methods.baselines.intaghand.losses import intaghand_loss, truth
 from methods.baselines.intaghand.model import IntagHandOutput
-from methods.baselines.intaghand.pair import HandPair, mean_palm
-from methods.baselines.intaghand.targets import head_targets
+from methods.layers.hand_maps import head_targets
+from methods.layers.hand_pair import HandPair, mean_palm
 from tasks.geometry.cameras import translation_to_weak
 from tasks.hands.hand import HandModel
 from tasks.two_hands.batch import TwoHandBatch
