@@ -43,6 +43,12 @@ class AugmentConfig(Strict):
     colour: float = Field(0.0, ge=0, lt=1, description="brightness and contrast per channel, uniform in +-")
 
 
+class TwoHandAugmentConfig(AugmentConfig):
+    """The same for crops of two hands, which a mirror turns into crops of two hands."""
+
+    flip: float = Field(0.0, ge=0, le=1, description="probability of a mirror, in which the hands change names")
+
+
 class MethodConfig(Strict):
     """The fields that every method has."""
 
