@@ -38,7 +38,7 @@ class KeypointRefiner(nn.Module):
         given = (keypoints_cam_m - origin_m) / UNIT_M
         tokens = [hand(given[:, side], seen) for side, hand in enumerate(self.hands)]
         regressors = self.hands if self.config.regressors == "per_side" else [self.hands[1]] * SIDES
-        found = torch.stack([r.regress(t) for r, t in zip(regressors, tokens, strict=True)], 1)  # type: ignore[union-attr, operator]
+        found = torch.stack([r.regress(t) for r, t in zip(regressors, tokens, strict=True)], 1)  # type: ignore[operator]
         found_m = UNIT_M * (given + found if self.config.output == "offsets" else found)
         return found_m, encoded.heads
 

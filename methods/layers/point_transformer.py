@@ -34,16 +34,15 @@ class CloudEncoder(nn.Module):
         self.down = nn.ModuleList(
             Abstraction(count, neighbours, w_in, width) for count, w_in in zip(kept, widths, strict=True)
         )
-        self.full = nn.ModuleList(
-            nn.ModuleList([VectorAttention(width, None), PointMlp(width)]) for _ in range(full_layers)
-        )
+        self.attention = nn.ModuleList(VectorAttention(width, None) for _ in range(full_layers))
+        self.mlps = nn.ModuleList(PointMlp(width) for _ in range(full_layers))
         self.code = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, points: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = self.first(points, self.embed(features))
         for layer in self.down:
             points, features = layer(points, features)
-        for attention, mlp in self.full:  # type: ignore[misc]
+        for attention, mlp in zip(self.attention, self.mlps, strict=True):
             features = mlp(attention(points, features))
         return points, features, self.code(features.amax(dim=1))
 

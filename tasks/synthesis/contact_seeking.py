@@ -128,9 +128,9 @@ class _Search:
         """(B, ...) of values of each instant, sequence by sequence."""
         return torch.tensor(np.concatenate(values), dtype=torch.float32)
 
-    def _each(self, values: Sequence[object]) -> Tensor:
+    def _each(self, values: Sequence[np.ndarray | float]) -> Tensor:
         """(B, ...) of values of each sequence."""
-        return torch.tensor(np.stack(values), dtype=torch.float32).repeat_interleave(self._length, dim=0)
+        return torch.tensor(np.array(values), dtype=torch.float32).repeat_interleave(self._length, dim=0)
 
     @torch.no_grad()
     def _meet(self) -> None:
@@ -235,8 +235,10 @@ class _Search:
         )
         by_sequence = [part.double().unflatten(0, (-1, self._length)).numpy() for part in parts]
         return [
-            Posed(*found, sound=_sound(each, found[-1]))
-            for each, *found in zip(self._encounters, *by_sequence, strict=True)
+            Posed(angles, bend_aa, turn, shift_m, middles_m, overlaps_m, _sound(each, overlaps_m))
+            for each, angles, bend_aa, turn, shift_m, middles_m, overlaps_m in zip(
+                self._encounters, *by_sequence, strict=True
+            )
         ]
 
     def _overlaps_m(self, balls: Tensor, second: Tensor) -> Tensor:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tasks.geometry.queries import labelled_points
-from tasks.geometry.surface import seal
 from tasks.layouts.decoding import hand_in_use
 from tasks.two_hands.batch import Queries, TwoHandBatch
 from tasks.two_hands.canonical import canonical_frame
 from tasks.two_hands.dataset import SIDES
+from tasks.two_hands.solids import Solid
+from tasks.two_hands.surfaces import canonical_solid
 
 HALF_SIDE = 0.55
 """Of the cube about the wrist, in units of 0.4 m."""
@@ -36,12 +36,9 @@ def draw_queries(
     return Queries(points, occupied)
 
 
-def sealed_canonical(batch: TwoHandBatch, sample: int, side: int) -> tuple[Tensor, Tensor]:
-    """A fitted hand (V + 1, 3) float64 in the canonical frame of its true keypoints, wrist closed, and its faces."""
-    hand = hand_in_use(SIDES[side])
+def sealed_canonical(batch: TwoHandBatch, sample: int, side: int) -> Solid:
+    """A fitted hand (V + 1, 3) float64 in the canonical frame of its true keypoints, wrist closed."""
     joints_m = batch.true_keypoints_cam_m[sample, side].double()
     place = canonical_frame(joints_m, SIDES[side])
     verts = place(batch.verts_cam_m[sample, side].double(), joints_m[0])
-    closed, faces = seal(verts.numpy(), hand.faces.numpy(), hand.data.wrist_loop)
-    order = faces if SIDES[side] == "right" else faces[:, ::-1].copy()
-    return torch.from_numpy(closed), torch.from_numpy(order)
+    return canonical_solid(verts, hand_in_use(SIDES[side]))

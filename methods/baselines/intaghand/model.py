@@ -152,9 +152,8 @@ def _in_float32(encoding: HandEncoding) -> HandEncoding:
     heads = encoding.heads
     return HandEncoding(
         encoding.features.float(),
-        *(
-            [m.float() for m in maps]
-            for maps in (encoding.image_maps, encoding.heatmap_maps, encoding.dense_maps)
-        ),
+        [m.float() for m in encoding.image_maps],
+        [m.float() for m in encoding.heatmap_maps],
+        [m.float() for m in encoding.dense_maps],
         heads and HandHeads(heads.heatmaps.float(), heads.masks.float(), heads.dense.float()),
     )

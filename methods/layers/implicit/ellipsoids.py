@@ -6,14 +6,14 @@ a length. Only first weights differ; the networks are the paper's.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from methods.layers.implicit.canonicalisation import canonicalise
 from methods.layers.implicit.palm_frame import HandFrames
-from methods.layers.implicit.part_occupancy import N_PARTS, PartOccupancy
+from methods.layers.implicit.part_occupancy import N_PARTS, PartLinear, PartOccupancy
 from tasks.hands.hand import HandModel
 
 STEEPNESS = 6.0
@@ -55,15 +55,14 @@ def part_ellipsoids(hand: HandModel) -> Ellipsoids:
 @torch.no_grad()
 def start_as_ellipsoids(parts: PartOccupancy, ellipsoids: Ellipsoids) -> None:
     """Set the networks' weights so that each part's logit is STEEPNESS times 1 minus the length in its ellipsoid."""
-    first, *between, last = parts.linear
+    first, *between, last = cast(list[PartLinear], list(parts.linear))
     hidden = last.weight.shape[2]
-    directions = spread_directions(hidden)
-    toward = directions @ ellipsoids.to_unit
+    toward = spread_directions(hidden) @ ellipsoids.to_unit
     first.weight[:, :, :3] = toward.mT
     first.weight[:, :, 3:] *= LEFT_OF_NOISE
     first.bias[:] = -(toward @ ellipsoids.centre[:, :, None])[..., 0]
     for layer in between:
-        layer.weight *= LEFT_OF_NOISE
+        layer.weight.mul_(LEFT_OF_NOISE)
         layer.bias.zero_()
     last.weight[:] = -STEEPNESS / (RELU_MEAN * hidden)
     last.bias[:] = STEEPNESS

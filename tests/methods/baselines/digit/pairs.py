@@ -37,6 +37,7 @@ def rendered_pairs(n: int, size: int, seed: int = 0) -> TwoHandBatch:
         has_fit=has_hand.clone(),
         keypoints_cam_m=joints.clone(),
         has_keypoints=has_hand.clone(),
+        true_keypoints_cam_m=joints.clone(),
         index=torch.arange(n),
     )
 
