@@ -26,7 +26,11 @@ class Programme:
 
 PROGRAMMES: dict[str, Programme] = {
     "single_hand": Programme((Entry("amvur", {"supervision": "weak"}),)),
-    "two_hands": Programme(protocol="im2hands"),
+    "two_hands": Programme(
+        (Entry("digit+halo"), Entry("digit+im2hands"), Entry("im2hands", {"refinement.use": "false"})),
+        protocol="im2hands",
+        size=400,
+    ),
 }
 
 
