@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.layers.backbone_config import BackboneConfig
-from methods.layers.hrnet import HRNetW64
+from methods.layers.hrnet import HRNet
 from methods.layers.resnet import ResidualNetwork
 from methods.layers.resnet50 import ResNet50
 from tasks.errors import RequestError
@@ -19,7 +19,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Backbone(nn.Module):
     """An image network behind ImageNet's normalisation.
 
-    ``forward(image (B, 3, S, S) in [0, 1]) -> (global (B, features), maps)``, finest map first.
+    ``forward(image (B, 3, S, S) in [0, 1]) -> (global (B, features), maps)``, finest map first. Without pooling
+    ``features`` is 0, and an HRNet gives its finest map alone.
     """
 
     mean: Tensor
@@ -39,11 +40,11 @@ class Backbone(nn.Module):
         return self.network((image - self.mean) / self.std)
 
 
-def _network(config: BackboneConfig, image_size_px: int) -> HRNetW64 | ResNet50 | ResidualNetwork:
-    if config.kind == "hrnet_w64":
-        return HRNetW64()
+def _network(config: BackboneConfig, image_size_px: int) -> HRNet | ResNet50 | ResidualNetwork:
     if config.kind == "resnet50":
         return ResNet50()
+    if config.kind != "residual":
+        return HRNet(int(config.kind.removeprefix("hrnet_w")), pooled=config.pooling != "none")
     if len(config.widths) != len(config.blocks):
         raise RequestError(
             "backbone.widths and backbone.blocks differ in length; give one number of each per map."

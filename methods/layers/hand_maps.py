@@ -1,9 +1,9 @@
 """What the heads of IntagHand's encoder are taught: heatmaps, masks and dense coordinates, drawn from true meshes.
 
-Source: Dw1010/IntagHand: core/Loss.py, dataset/.
+Source: Dw1010/IntagHand: core/Loss.py, utils/defaults.yaml.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,28 +14,35 @@ from methods.layers.hand_pair import HandPair
 from tasks.geometry.cameras import project, scale_intrinsics
 from tasks.geometry.rasteriser import interpolate, rasterise
 
-SIGMA_CELLS = 2.0
-"""Of heatmaps."""
-HEAD_WEIGHTS = {"heatmaps": 1.0, "masks": 5.0, "dense": 0.3}
+MaskLoss = Literal["smooth_l1", "cross_entropy"]
 SMOOTH = 0.05
 """Where the smooth absolute error becomes a squared one."""
-
-
-def head_errors(heads: HandHeads, target: HandHeads) -> dict[str, Tensor]:
-    """Squared error of heatmaps, smooth absolute ones of masks and, inside the masks, of dense coordinates."""
-    inside = target.masks.repeat_interleave(3, 1)
-    return {
-        "heatmaps": F.mse_loss(heads.heatmaps, target.heatmaps),
-        "masks": F.smooth_l1_loss(heads.masks, target.masks, beta=SMOOTH),
-        "dense": F.smooth_l1_loss(heads.dense * inside, target.dense, beta=SMOOTH),
-    }
+SIGMA_CELLS = 2.0
+"""Of heatmaps, as released."""
+WEIGHTS = {"heatmaps": 1.0, "masks": 0.1, "dense": 0.3}
+"""Of an encoder that is prepared for hands: IntagHand's over that of heatmaps, its masks by cross-entropy."""
 
 
 def head_loss(heads: HandHeads, batch: Any, pair: HandPair, image_size_px: int) -> Tensor:
-    """The errors with IntagHand's weights, over its weight of heatmaps: what prepares an encoder for hands."""
+    """One number for all heads, for methods that want an encoder that knows hands: theirs begins from IntagHand's."""
     side = heads.masks.shape[-1]
     target = head_targets(pair, batch.verts_cam_m, batch.intrinsics_px, image_size_px, side, SIGMA_CELLS)
-    return torch.stack([HEAD_WEIGHTS[name] * e for name, e in head_errors(heads, target).items()]).sum()
+    errors = head_errors(heads, target, "cross_entropy")
+    return torch.stack([WEIGHTS[name] * error for name, error in errors.items()]).sum()
+
+
+def head_errors(heads: HandHeads, target: HandHeads, mask_loss: MaskLoss) -> dict[str, Tensor]:
+    """Squared error of heatmaps, that of masks, and a smooth absolute one of dense coordinates inside the masks."""
+    inside = target.masks.repeat_interleave(3, 1)
+    if mask_loss == "cross_entropy":
+        masks = F.binary_cross_entropy_with_logits(heads.masks, target.masks)
+    else:
+        masks = F.smooth_l1_loss(heads.masks, target.masks, beta=SMOOTH)
+    return {
+        "heatmaps": F.mse_loss(heads.heatmaps, target.heatmaps),
+        "masks": masks,
+        "dense": F.smooth_l1_loss(heads.dense * inside, target.dense, beta=SMOOTH),
+    }
 
 
 @torch.no_grad()
@@ -55,7 +62,7 @@ def head_targets(
     intrinsics = scale_intrinsics(intrinsics_px, side / image_size_px, side / image_size_px)
     joints = project(pair.joints(verts_cam_m).flatten(1, 2), intrinsics)
     both = verts_cam_m.flatten(1, 2)
-    fragments = rasterise(both, pair.both_faces, intrinsics, side)
+    fragments = rasterise(both, pair.both_faces, intrinsics, side, cull_backfaces=True)
     coordinates = interpolate(fragments, pair.both_faces, pair.coordinates.repeat(2, 1)).permute(0, 3, 1, 2)
     left = fragments.face_index >= len(pair.faces[0])
     masks = torch.stack([fragments.mask & ~left, left], 1).to(coordinates.dtype)

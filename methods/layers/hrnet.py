@@ -1,4 +1,4 @@
-"""HRNet-W64 for classification (Wang et al., TPAMI 2020): four resolutions kept alive side by side.
+"""HRNet (Wang et al., TPAMI 2020): four resolutions kept alive side by side; for one vector, or for the finest map.
 
 Modules carry the names of the official code's state dict (HRNet/HRNet-Image-Classification), so that ImageNet weights
 in that format load as they are; the classifier itself is left out.
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTHS = (64, 128, 256, 512)
 HEAD_WIDTHS = (32, 64, 128, 256)
 GLOBAL_FEATURES = 2048
 BLOCKS_PER_BRANCH = 4
@@ -64,16 +63,16 @@ class Bottleneck(nn.Module):
 
 
 class HighResolutionModule(nn.Module):
-    """Four basic blocks per branch, then every branch receives the sum of all, resampled."""
+    """Four basic blocks per branch, then the first ``outputs`` branches receive the sum of all, resampled."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
             nn.Sequential(*(BasicBlock(width) for _ in range(BLOCKS_PER_BRANCH))) for width in widths
         )
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(_fuse(widths, source, target) for source in range(len(widths)))
-            for target in range(len(widths))
+            for target in range(outputs)
         )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
@@ -100,34 +99,40 @@ def _fuse(widths: Sequence[int], source: int, target: int) -> nn.Module:
     return nn.Sequential(*down, conv_bn(widths[source], widths[target], 3, 2))
 
 
-class HRNetW64(nn.Module):
-    """``forward(image (B, 3, S, S)) -> (global (B, 2048), [64 ch @S/4, 128 ch @S/8, 256 ch @S/16])``."""
+class HRNet(nn.Module):
+    """A network of ``width`` W: the branches have W, 2 W, 4 W and 8 W channels, at S/4 to S/32.
 
-    features = GLOBAL_FEATURES
-    map_channels = WIDTHS[:3]
+    ``forward(image (B, 3, S, S)) -> (global (B, 2048), [W ch @S/4, 2 W ch @S/8, 4 W ch @S/16])``, or with ``pooled``
+    false, as in HRNet for human pose (CVPR 2019), ``(global (B, 0), [W ch @S/4])``: the last fusion gives the finest
+    map alone, and the classification head is left out.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, pooled: bool = True) -> None:
         super().__init__()
+        widths = tuple(width * 2**i for i in range(4))
+        self.features = GLOBAL_FEATURES if pooled else 0
+        self.map_channels = widths[:3] if pooled else widths[:1]
         self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         self.layer1 = nn.Sequential(Bottleneck(64, 64), *(Bottleneck(256, 64) for _ in range(3)))
         self.transition1 = nn.ModuleList(
-            [conv_bn(256, WIDTHS[0], 3, relu=True), nn.Sequential(conv_bn(256, WIDTHS[1], 3, 2, relu=True))]
+            [conv_bn(256, widths[0], 3, relu=True), nn.Sequential(conv_bn(256, widths[1], 3, 2, relu=True))]
         )
-        self.stage2 = nn.Sequential(HighResolutionModule(WIDTHS[:2]))
-        self.transition2 = _transition(WIDTHS[:3])
-        self.stage3 = nn.Sequential(*(HighResolutionModule(WIDTHS[:3]) for _ in range(4)))
-        self.transition3 = _transition(WIDTHS)
-        self.stage4 = nn.Sequential(*(HighResolutionModule(WIDTHS) for _ in range(3)))
-        self.incre_modules = nn.ModuleList(
-            nn.Sequential(Bottleneck(width, head)) for width, head in zip(WIDTHS, HEAD_WIDTHS, strict=True)
-        )
-        self.downsamp_modules = nn.ModuleList(
-            _biased_conv(4 * head, 8 * head, 3, 2) for head in HEAD_WIDTHS[:-1]
-        )
-        self.final_layer = _biased_conv(4 * HEAD_WIDTHS[-1], GLOBAL_FEATURES, 1, 1)
+        self.stage2 = _stage(widths[:2], [2])
+        self.transition2 = _transition(widths[:3])
+        self.stage3 = _stage(widths[:3], [3] * 4)
+        self.transition3 = _transition(widths)
+        self.stage4 = _stage(widths, [4, 4, 4 if pooled else 1])
+        if pooled:
+            self.incre_modules = nn.ModuleList(
+                nn.Sequential(Bottleneck(c, head)) for c, head in zip(widths, HEAD_WIDTHS, strict=True)
+            )
+            self.downsamp_modules = nn.ModuleList(
+                _biased_conv(4 * head, 8 * head, 3, 2) for head in HEAD_WIDTHS[:-1]
+            )
+            self.final_layer = _biased_conv(4 * HEAD_WIDTHS[-1], GLOBAL_FEATURES, 1, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = image.contiguous(memory_format=torch.channels_last)
@@ -136,7 +141,8 @@ class HRNetW64(nn.Module):
         maps = self.stage2([layer(x) for layer in self.transition1])
         maps = self.stage3([*maps, self.transition2[-1](maps[-1])])
         maps = self.stage4([*maps, self.transition3[-1](maps[-1])])
-        return self._global(maps), maps[:3]
+        pooled = self._global(maps) if self.features else image.new_zeros((len(image), 0))
+        return pooled, maps[: len(self.map_channels)]
 
     def _global(self, maps: list[Tensor]) -> Tensor:
         x = self.incre_modules[0](maps[0])
@@ -145,6 +151,11 @@ class HRNetW64(nn.Module):
         ):
             x = widen(finer) + down(x)
         return self.final_layer(x).mean((2, 3))
+
+
+def _stage(widths: Sequence[int], outputs: Sequence[int]) -> nn.Sequential:
+    """Modules on the same branches; one number of fused branches for each."""
+    return nn.Sequential(*(HighResolutionModule(widths, n) for n in outputs))
 
 
 def _transition(widths: Sequence[int]) -> nn.ModuleList:

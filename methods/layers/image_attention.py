@@ -16,8 +16,23 @@ from tasks.errors import RequestError
 EPSILON = 1e-6
 
 
+class ResidualFeedForward(nn.Module):
+    """Norm, a wider layer with ReLU and back, added to what came in."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.norm = nn.LayerNorm(width, EPSILON)
+        self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        xavier(self)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        hidden = F.dropout(F.relu(self.widen(self.norm(tokens))), self.dropout, self.training)
+        return tokens + F.dropout(self.narrow(hidden), self.dropout, self.training)
+
+
 class PreNormBlock(nn.Module):
-    """Self-attention, then a feed-forward part with ReLU; each behind a norm, inside a residual.
+    """Self-attention behind a norm, inside a residual, then a ``ResidualFeedForward``.
 
     A head is ``width // heads`` wide, so the heads together may be narrower than the tokens.
     """
@@ -27,24 +42,23 @@ class PreNormBlock(nn.Module):
         self.heads, self.dropout = heads, dropout
         self.head_width = width // heads
         inner = heads * self.head_width
-        self.norm1, self.norm2 = (nn.LayerNorm(width, EPSILON) for _ in range(2))
+        self.norm = nn.LayerNorm(width, EPSILON)
         self.query, self.key, self.value = (nn.Linear(width, inner) for _ in range(3))
         self.project = nn.Linear(inner, width)
-        self.widen, self.narrow = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
         xavier(self)
+        self.feed_forward = ResidualFeedForward(width, feed_forward, dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, N, width) among themselves."""
-        normed = self.norm1(tokens)
+        normed = self.norm(tokens)
         dropout = self.dropout if self.training else 0.0
-        return self._after(
-            tokens, attend(self.query(normed), self.key(normed), self.value(normed), self.heads, dropout)
-        )
+        mixed = attend(self.query(normed), self.key(normed), self.value(normed), self.heads, dropout)
+        return self._after(tokens, mixed)
 
     def alone(self, tokens: Tensor, grid: Tensor) -> Tensor:
         """Each token (B, N, width) with itself and the grid (B, K, width): what ``forward`` gives for the first token
         of the N sequences [token; grid], without writing the grid N times."""
-        normed, normed_grid = self.norm1(tokens), self.norm1(grid)
+        normed, normed_grid = self.norm(tokens), self.norm(grid)
         query, own_key, own_value = (
             self._split(linear(normed)) for linear in (self.query, self.key, self.value)
         )
@@ -60,9 +74,7 @@ class PreNormBlock(nn.Module):
         return values.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _after(self, tokens: Tensor, mixed: Tensor) -> Tensor:
-        tokens = tokens + F.dropout(self.project(mixed), self.dropout, self.training)
-        hidden = F.dropout(F.relu(self.widen(self.norm2(tokens))), self.dropout, self.training)
-        return tokens + F.dropout(self.narrow(hidden), self.dropout, self.training)
+        return self.feed_forward(tokens + F.dropout(self.project(mixed), self.dropout, self.training))
 
 
 class ImageGrid(nn.Module):

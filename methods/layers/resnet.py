@@ -33,7 +33,8 @@ class ResidualBlock(nn.Module):
 class ResidualNetwork(nn.Module):
     """Stem of stride ``stem_stride``, then one stage per width, each half the resolution of the one before.
 
-    ``forward(image (B, 3, S, S)) -> (global (B, features), maps [(B, widths[i], S / stem / 2^i, ...)])``.
+    ``forward(image (B, 3, S, S)) -> (global (B, features), maps [(B, widths[i], S / stem / 2^i, ...)])``. With pooling
+    ``none`` the global vector has no entries.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class ResidualNetwork(nn.Module):
         features: int,
     ) -> None:
         super().__init__()
-        self.features, self.map_channels = features if pooling != "none" else 0, tuple(widths)
+        self.features, self.map_channels = 0 if pooling == "none" else features, tuple(widths)
         kernel = 2 * stem_stride - 1
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths[0], kernel, stem_stride, kernel // 2, bias=False),
@@ -75,7 +76,7 @@ class ResidualNetwork(nn.Module):
 def _pool(pooling: str, channels: int, image_size_px: int, stride: int, features: int) -> nn.Module:
     """The last map to one vector."""
     if pooling == "none":
-        return Nothing()
+        return NoVector()
     if pooling == "average":
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, features), nn.ReLU())
     if pooling == "keypoints":
@@ -90,8 +91,8 @@ def _pool(pooling: str, channels: int, image_size_px: int, stride: int, features
     )
 
 
-class Nothing(nn.Module):
-    """A global vector of no length: methods that read maps alone must not own weights that they do not use."""
+class NoVector(nn.Module):
+    """A vector without entries, for who reads the maps alone."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.new_zeros((len(x), 0))

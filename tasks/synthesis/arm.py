@@ -20,6 +20,9 @@ SLEEVE_WIDTH = (1.08, 1.3)
 _CLOTH_EDGE_M = 0.001
 _BENT_AT_M = 0.06
 """The bend of the wrist is complete here."""
+BALLS_AT_M = np.array([0.02, 0.045, 0.075, 0.11, 0.15, 0.19, 0.24, 0.3, 0.37, 0.45])
+"""Distances from the wrist of the balls that stand for a forearm."""
+BALLS_BENT = np.clip(BALLS_AT_M / _BENT_AT_M, 0, 1)
 FLEXION_SD_DEG = 18.0
 DEVIATION_SD_DEG = 8.0
 
@@ -72,6 +75,24 @@ def arm_rings_m(arm: Arm, wrist_m: np.ndarray) -> np.ndarray:
         arm.in_sleeve[1:, None, None], arm.sleeve_width, 1
     )
     return centre + (offset * rounder * girth + along * distance) @ turn.mT
+
+
+def lengthened(rings_m: np.ndarray, by_m: float) -> np.ndarray:
+    """(..., N_RINGS - 1, L, 3) rings of forearms whose last one is so much farther away, to leave a wide frame."""
+    along = rings_m[..., -1, :, :].mean(axis=-2) - rings_m[..., 4, :, :].mean(axis=-2)
+    farther = rings_m.copy()
+    farther[..., -1, :, :] += (by_m * along / np.linalg.norm(along, axis=-1, keepdims=True))[..., None, :]
+    return farther
+
+
+def arm_balls_m(wrist_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The centre (3,) of the wrist loop (L, 3), and radii (k,) of balls that stand for a bare forearm behind it.
+
+    They are ``BALLS_AT_M`` from the centre, along x turned by the share ``BALLS_BENT`` of the arm's bend.
+    """
+    centre = wrist_m.mean(axis=0)
+    radius = np.linalg.norm((wrist_m - centre)[:, 1:], axis=1).mean()
+    return centre, radius * np.interp(BALLS_AT_M, DISTANCES_M, GROWTH)
 
 
 def arm_faces(loop: np.ndarray, first: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from tasks.synthesis.backgrounds import N_SCENES, bank_scene
 from tasks.synthesis.subjects import COUNTS, skin_picture
 
 SCENES_PER_TASK = 8
+BANK = "bank"
+"""Folder of the files."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Bank:
         painted = load_hand("right").data.vt is not None
         for split in SPLITS:
             for subject in range(COUNTS[split] if painted else 0):
-                yield BakeTask(self, split, "skin", subject)
+                yield BakeTask(self.folder.parent, self.seed, split, "skin", subject)
             for portion in range(N_SCENES[split] // SCENES_PER_TASK):
-                yield BakeTask(self, split, "scenes", portion)
+                yield BakeTask(self.folder.parent, self.seed, split, "scenes", portion)
 
     def _skin_path(self, split: SplitName, subject: int) -> Path:
         return self.folder / f"skin-{split}-{subject}.npy"
@@ -54,14 +56,17 @@ class Bank:
 class BakeTask:
     """One file of a bank."""
 
-    bank: Bank
+    root: Path
+    """What the bank's folder is in."""
+    seed: int
     split: SplitName
     kind: str
     number: int
 
     def run(self) -> None:
         """Draw the pictures and write the file."""
-        bank, split = self.bank, self.split
+        bank, split = Bank(self.seed, self.root / BANK), self.split
+        bank.folder.mkdir(exist_ok=True)
         if self.kind == "skin":
             np.save(bank._skin_path(split, self.number), skin_picture(bank.seed, split, self.number))
             return

@@ -29,13 +29,12 @@ from tasks.layouts.dexycb.writer import (
     write_sequence,
 )
 from tasks.layouts.marker import write_marker
-from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.footage import HAND, THING, Camera, Scenery, Shot, cast, film, rig, scenery, tools
-from tasks.synthesis.making import Progress, followed, require_request, signature
-from tasks.synthesis.processes import process_map
+from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
 from tasks.synthesis.things import THINGS, Thing
+from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
 GENERATOR_VERSION = 1
@@ -120,20 +119,20 @@ def make_dexycb(
 
     Images without a hand come on top. From five training images on, every setup has all of its splits. Small sets are
     filmed by few of the eight cameras at a time. ``workers`` processes (all cores by default); ``progress`` is told the
-    images done and in all. Nothing is left behind unless the whole set is. Raises RequestError for a size or seed out
-    of range, a folder that is not empty, a disk that cannot be written, or a process that was killed.
+    images done and in all. The set appears whole: what a call that ends before has finished, the next one like it takes
+    up. Raises RequestError for a size or seed out of range, a folder that is not empty, a disk that cannot be written,
+    a process that was killed, or another one that makes the same set.
     """
     require_request(size, seed, LARGEST, f"DexYCB has 1 to {LARGEST} training images")
-    with atomic_folder(out) as root:
-        takes = plan(root, seed, size)
-        _calibrate(root, seed)
-        for take in takes:
-            write_sequence(root, take.sequence)
+    request = signature(DATASET, GENERATOR_VERSION, seed, size)
+    with unfinished(out, request) as work:
+        takes = plan(work.root, seed, size)
         filmed = [take for take in takes if take.n_images]
-        with process_map(min(workers or os.cpu_count() or 1, len(filmed))) as each:
-            for _ in followed(filmed, each(film_take, filmed), lambda take: take.n_images, progress):
-                pass
-        write_marker(root, signature("dexycb", GENERATOR_VERSION, seed, size))
+        make_parts(work, "take", filmed, film_take, lambda take: take.n_images, workers, progress)
+        _calibrate(work.root, seed)
+        for take in takes:
+            write_sequence(work.root, take.sequence)
+        write_marker(work.root, request)
 
 
 def plan(root: Path, seed: int, size: int) -> list[Take]:
@@ -195,6 +194,7 @@ def _hand_name(subject: int, side: Side) -> str:
 def film_take(take: Take) -> None:
     """Write the images and labels of a sequence."""
     with one_thread():
+        write_sequence(take.root, take.sequence)
         hand, stage = tools(os.environ.get(ENVIRONMENT, ""))
         rigged = _rig(take.seed)
         number = 100 * take.subject + take.index

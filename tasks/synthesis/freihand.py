@@ -25,16 +25,15 @@ from tasks.layouts.freihand.writer import (
     write_mask,
 )
 from tasks.layouts.marker import write_marker
-from tasks.synthesis.atomic_folder import atomic_folder
-from tasks.synthesis.bank import BakeTask, Bank
+from tasks.synthesis.bank import BANK, BakeTask, Bank
 from tasks.synthesis.compositing import evaluation_frame, training_versions
-from tasks.synthesis.making import Progress, followed, require_request, signature
+from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.posing import Posed, pose_batch
-from tasks.synthesis.processes import Map, process_map
 from tasks.synthesis.rendering import render
 from tasks.synthesis.shading import Stage
 from tasks.synthesis.streams import GENERATOR_VERSION, stream
 from tasks.synthesis.subjects import betas_of, subject_of
+from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
 __all__ = ["GENERATOR_VERSION", "make_freihand"]
@@ -65,23 +64,29 @@ def make_freihand(
 
     Masks hold the hand's own visible pixels: forearm and objects are black, also where they hide the hand. The
     evaluation set has other subjects and no masks. The hand is the one in use (``load_hand``). ``workers`` processes
-    (all cores by default); ``progress`` is told the samples done and in all. Nothing is left behind unless the whole
-    set is. Raises RequestError for a size or seed out of range, a folder that is not empty, a disk that cannot be
-    written, or a process that was killed.
+    (all cores by default); ``progress`` is told the samples done and in all. The set appears whole: what a call that
+    ends before has finished, the next one like it takes up. Raises RequestError for a size or seed out of range, a
+    folder that is not empty, a disk that cannot be written, a process that was killed, or another one that makes the
+    same set.
     """
     what_there_is = f"this layout has room for 1 to {VERSION_STRIDE} unique samples"
     require_request(size, seed, VERSION_STRIDE, what_there_is)
-    with atomic_folder(out) as root:
-        make_folders(root)
-        bank = Bank(seed, root / "bank")
+    request = signature("freihand", GENERATOR_VERSION, seed, size)
+    with unfinished(out, request) as work:
+        bank = Bank(seed, work.root / BANK)
+        n_evaluation = max(SMALLEST_EVALUATION, size // EVALUATION_SHARE)
         shards = [
-            *_shards(root, bank, "training", size),
-            *_shards(root, bank, "evaluation", max(SMALLEST_EVALUATION, size // EVALUATION_SHARE)),
+            *_shards(work.root, bank, "training", size),
+            *_shards(work.root, bank, "evaluation", n_evaluation),
         ]
-        with process_map(min(workers or os.cpu_count() or 1, len(shards))) as each:
-            _write_shards(root, bank, shards, each, progress)
+        if workers != 1 and len(shards) >= BAKE_FROM:
+            make_parts(work, "bank", [*bank.tasks()], BakeTask.run, lambda task: 0, workers)
+        made = make_parts(work, "shard", shards, make_shard, lambda shard: shard.count, workers, progress)
+        with AnnotationFiles(work.root) as files:
+            for shard, fragments in made:
+                files.append(shard.split, fragments)
         shutil.rmtree(bank.folder, ignore_errors=True)
-        write_marker(root, signature("freihand", GENERATOR_VERSION, seed, size))
+        write_marker(work.root, request)
 
 
 def _shards(root: Path, bank: Bank, split: SplitName, count: int) -> Iterator[Shard]:
@@ -89,18 +94,10 @@ def _shards(root: Path, bank: Bank, split: SplitName, count: int) -> Iterator[Sh
         yield Shard(root, bank, split, first, min(SHARD, count - first))
 
 
-def _write_shards(root: Path, bank: Bank, shards: list[Shard], each: Map, progress: Progress | None) -> None:
-    if each is not map and len(shards) >= BAKE_FROM:
-        bank.folder.mkdir()
-        list(each(BakeTask.run, bank.tasks()))
-    with AnnotationFiles(root) as files:
-        for shard, fragments in followed(shards, each(make_shard, shards), lambda s: s.count, progress):
-            files.append(shard.split, fragments)
-
-
 def make_shard(shard: Shard) -> dict[str, str]:
     """Write the images of a shard; return the JSON text of its annotations, file by file."""
     with one_thread():
+        make_folders(shard.root)
         hand, stage = _tools(os.environ.get(ENVIRONMENT, ""))
         seed, split = shard.bank.seed, shard.split
         subjects = [subject_of(seed, split, shard.first + i) for i in range(SHARD)]

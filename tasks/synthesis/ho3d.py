@@ -36,12 +36,11 @@ from tasks.layouts.ho3d.writer import (
     write_segmentation,
 )
 from tasks.layouts.marker import write_marker
-from tasks.synthesis.atomic_folder import atomic_folder
 from tasks.synthesis.footage import HAND, THING, Camera, Shot, cast, film, rig, scenery, tools
-from tasks.synthesis.making import Progress, followed, require_request, signature
-from tasks.synthesis.processes import process_map
+from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.streams import stream
 from tasks.synthesis.things import THINGS, Thing, contact
+from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
 GENERATOR_VERSION = 1
@@ -150,9 +149,9 @@ def make_ho3d_v2(
 
     Some training sequences end in a frame without annotation, which no list names. The evaluation truth is there, in
     the form in which it was published, and so are the segmentations of the training frames. ``workers`` processes (all
-    cores by default); ``progress`` is told the frames done and in all. Nothing is left behind unless the whole set is.
-    Raises RequestError for a size or seed out of range, a folder that is not empty, a disk that cannot be written, or
-    a process that was killed.
+    cores by default); ``progress`` is told the frames done and in all. The set appears whole: what a call that ends
+    before has finished, the next one like it takes up. Raises RequestError for a size or seed out of range, a folder
+    that is not empty, a disk that cannot be written, a process that was killed, or another one that makes the same set.
     """
     _make(V2, out, size, seed, workers, progress)
 
@@ -170,12 +169,16 @@ def _make(
     require_request(
         size, seed, version.n_train, f"{version.title} has 1 to {version.n_train} training frames"
     )
-    with atomic_folder(out) as root:
-        takes = _takes(root, version, size, seed)
-        _prepare(root, version, takes)
-        with process_map(min(workers or os.cpu_count() or 1, len(takes))) as each:
-            _collect(root, takes, each(film_take, takes), progress)
-        write_marker(root, signature(version.layout, GENERATOR_VERSION, seed, size))
+    request = signature(version.layout, GENERATOR_VERSION, seed, size)
+    with unfinished(out, request) as work:
+        takes = _takes(work.root, version, size, seed)
+        made = make_parts(work, "take", takes, film_take, lambda take: take.n_frames, workers, progress)
+        with EvaluationFiles(work.root) as files:
+            for _, truth in made:
+                if truth:
+                    files.append(truth)
+        _write_lists(work.root, version, takes)
+        write_marker(work.root, request)
 
 
 def _takes(root: Path, version: Version, size: int, seed: int) -> list[Take]:
@@ -199,14 +202,11 @@ def _sequences(names: tuple[str, ...], split: SplitName, n_frames: int) -> Itera
         yield Sequence(name, split, n_frames // count + (i < n_frames % count), unlabelled)
 
 
-def _prepare(root: Path, version: Version, takes: list[Take]) -> None:
-    """Folders, lists and calibrations."""
+def _write_lists(root: Path, version: Version, takes: list[Take]) -> None:
+    """Lists and calibrations."""
     listed: dict[SplitName, list[str]] = {"train": [], "evaluation": []}
     for take in takes:
         for sequence in take.sequences:
-            make_sequence(root, version, sequence.split, sequence.name)
-            if version == V2 and sequence.split == "train":
-                (root / SEGMENTATIONS_V2 / "train" / sequence.name / "seg").mkdir(parents=True)
             listed[sequence.split] += [sequence.frame(i) for i in range(sequence.n_frames)]
         if version == V3 and len(take.cameras) > 1:
             to_common = [np.linalg.inv(take.cameras[0].to_stage) @ each.to_stage for each in take.cameras]
@@ -214,16 +214,6 @@ def _prepare(root: Path, version: Version, takes: list[Take]) -> None:
             write_calibration(root, take.performance, intrinsics_px, to_common)
     for split, frames in listed.items():
         write_list(root, split, frames)
-
-
-def _collect(
-    root: Path, takes: list[Take], results: Iterator[dict[str, str] | None], progress: Progress | None
-) -> None:
-    """Write the evaluation truth in the order of the list, while takes are done."""
-    with EvaluationFiles(root) as files:
-        for _, fragments in followed(takes, results, lambda take: take.n_frames, progress):
-            if fragments:
-                files.append(fragments)
 
 
 def film_take(take: Take) -> dict[str, str] | None:
@@ -242,6 +232,7 @@ def _film(take: Take) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     watching = [cameras[each.camera] for each in take.sequences]
     played = cast(stage, hand, take.seed, DATASET, take.number, subject, thing, last, watching)
     for sequence, camera in zip(take.sequences, watching, strict=True):
+        _make_folders(take, sequence)
         behind = scenery(stream(take.seed, DATASET, take.number, f"scenery of camera {sequence.camera}"))
         for instant in range(sequence.n_frames + sequence.unlabelled):
             shot = film(stage, played, instant, camera, behind)
@@ -249,6 +240,12 @@ def _film(take: Take) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             _write_frame(take, sequence, instant, shot, frame)
             if sequence.split == "evaluation":
                 yield evaluation_truth(frame)
+
+
+def _make_folders(take: Take, sequence: Sequence) -> None:
+    make_sequence(take.root, take.version, sequence.split, sequence.name)
+    if take.version == V2 and sequence.split == "train":
+        (take.root / SEGMENTATIONS_V2 / "train" / sequence.name / "seg").mkdir(parents=True)
 
 
 def _frame(shot: Shot, thing: Thing, n_cameras: int) -> Frame:

@@ -2,13 +2,15 @@
 
 Like the real set it has captures (one subject each), sequences (one or two hands) and static cameras of which several
 see every frame; annotations and MANO fits are in the world frame of the capture, in millimetres and metres. Unlike it,
-fits and joints agree exactly. The unit of work is a shard: one instant of four sequences, seen by four cameras each.
+fits and joints agree exactly. The unit of work is a shard: four sequences, whose hands are posed together, each of
+their instants seen by four cameras.
 """
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,31 +24,34 @@ from tasks.layouts.interhand26m.frames import rest_wrist_m, to_camera
 from tasks.layouts.interhand26m.writer import (
     FIT_DECIMALS,
     Camera,
+    Fragments,
     Moment,
     Shot,
-    write_annotations,
+    annotation_fragments,
+    write_fragments,
     write_image,
     write_texts,
 )
 from tasks.layouts.marker import write_marker
-from tasks.synthesis.atomic_folder import atomic_folder
-from tasks.synthesis.making import Progress, followed, require_request, signature
-from tasks.synthesis.processes import Map, process_map
+from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
 from tasks.synthesis.two_hands_film import Instant, film
-from tasks.synthesis.two_hands_posing import FRAMES, KINDS, Poser, TwoHands, sample_motion
+from tasks.synthesis.two_hands_posing import FRAMES, KINDS, Motion, Poser
 from tasks.synthesis.two_hands_stage import TwoHandStage
 from tasks.synthesis.two_hands_studio import FRAME_PX, N_CAMERAS, Studio, studio
+from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raise it when the same seed would give other bytes: synthetic data are cached by it."""
 VIEWS = 4
 """Cameras that see a frame: every other one of the ring, in turns."""
 SEQUENCES = len(KINDS)
-"""Of a block, whose frames are interleaved, so that the smallest set has every kind."""
-CAPTURES: dict[SplitName, int] = {"train": 11, "val": 1, "test": 5}
+"""Of a shard, whose frames are interleaved, so that the smallest set has every kind."""
+IMAGES = SEQUENCES * FRAMES * VIEWS
+"""Of a shard."""
+CAPTURES: dict[SplitName, int] = {"train": 27, "val": 1, "test": 7}
 """Subjects; each has sequences of every kind."""
 SMALLEST: dict[SplitName, int] = {"train": 1, "val": 8, "test": 16}
 SHARE: dict[SplitName, int] = {"train": 1, "val": 8, "test": 4}
@@ -60,7 +65,7 @@ Hands = tuple[HandModel, HandModel]
 
 @dataclass(frozen=True)
 class Shard:
-    """One instant of the sequences of a block, made by one process."""
+    """Some sequences, posed together and filmed by one process."""
 
     root: Path
     seed: int
@@ -72,31 +77,17 @@ class Shard:
     @property
     def first(self) -> int:
         """Its first image."""
-        return self.number * SEQUENCES * VIEWS
-
-    @property
-    def frame(self) -> int:
-        """The number of its frames in their sequences."""
-        return self.number % FRAMES
+        return self.number * IMAGES
 
     @property
     def sequences(self) -> range:
         """Its sequences."""
-        first = self.number // FRAMES * SEQUENCES
-        return range(first, first + SEQUENCES)
+        return range(self.number * SEQUENCES, (self.number + 1) * SEQUENCES)
 
     @property
     def streams(self) -> str:
         """What the random streams of its split are called."""
         return f"interhand26m {self.split}"
-
-
-@dataclass(frozen=True)
-class Made:
-    """The annotations of a shard."""
-
-    moments: list[Moment]
-    shots: list[Shot]
 
 
 def make_interhand26m(
@@ -105,40 +96,37 @@ def make_interhand26m(
     """Write ``size`` training images, and a quarter (at least 16) of test and an eighth (at least 8) of val images.
 
     Every frame is seen by four cameras; half of the frames show two hands, the others a right or a left one. Splits
-    have subjects of their own. The hands are those in use (``load_hand``). ``workers`` processes (all cores by
-    default) write the same bytes whatever their number; ``progress`` is told the images done and in all. Nothing is
-    left behind unless the whole set is. Raises RequestError for a size or seed out of range, a folder that is not
-    empty, a disk that cannot be written, or a process that was killed.
+    have subjects of their own. The hands are those in use (``load_hand``). ``workers`` processes (all cores by default)
+    write the same bytes whatever their number; ``progress`` is told the images done and in all. The set appears whole:
+    what a call that ends before has finished, the next one like it takes up. Raises RequestError for a size or seed out
+    of range, a folder that is not empty, a disk that cannot be written, a process that was killed, or another one that
+    makes the same set.
     """
     require_request(size, seed, LARGEST, f"expected 1 to {LARGEST} training images")
-    with atomic_folder(out) as root:
-        shards = [shard for split in SPLITS for shard in _shards(root, seed, split, size)]
-        with process_map(min(workers or os.cpu_count() or 1, len(shards))) as each:
-            _write(root, shards, each, progress)
-        write_marker(root, signature("interhand26m", GENERATOR_VERSION, seed, size))
+    request = signature("interhand26m", GENERATOR_VERSION, seed, size)
+    with unfinished(out, request) as work:
+        shards = [shard for split in SPLITS for shard in _shards(work.root, seed, split, size)]
+        made = make_parts(work, "shard", shards, make_shard, lambda shard: shard.count, workers, progress)
+        _write_annotations(work.root, made)
+        write_marker(work.root, request)
 
 
 def _shards(root: Path, seed: int, split: SplitName, size: int) -> Iterator[Shard]:
-    images, of_shard = max(SMALLEST[split], size // SHARE[split]), SEQUENCES * VIEWS
-    for number, first in enumerate(range(0, images, of_shard)):
-        yield Shard(root, seed, split, number, min(of_shard, images - first))
+    images = max(SMALLEST[split], size // SHARE[split])
+    for number, first in enumerate(range(0, images, IMAGES)):
+        yield Shard(root, seed, split, number, min(IMAGES, images - first))
 
 
-def _write(root: Path, shards: list[Shard], each: Map, progress: Progress | None) -> None:
-    made: dict[SplitName, list[Made]] = {split: [] for split in SPLITS}
-    for shard, annotations in followed(shards, each(make_shard, shards), lambda s: s.count, progress):
-        made[shard.split].append(annotations)
+def _write_annotations(root: Path, made: Iterator[tuple[Shard, Fragments]]) -> None:
+    """All files beside the images."""
     subjects = []
-    for split, parts in made.items():
-        moments = [moment for part in parts for moment in part.moments]
-        shots = [shot for part in parts for shot in part.shots]
-        captures = sorted({moment.capture for moment in moments})
+    for split, parts in groupby(made, lambda part: part[0].split):
+        shards, fragments = zip(*parts, strict=True)
+        captures = sorted({int(capture) for each in fragments for capture in each["joint_3d"]})
         subjects += [(split, capture, _subject(split, capture)) for capture in captures]
-        names = Shard(root, shards[0].seed, split, 0, 0).streams
-        cameras = [
-            camera for capture in captures for camera in studio(shards[0].seed, names, capture).cameras
-        ]
-        write_annotations(root, split, cameras, moments, shots)
+        studios = [studio(shards[0].seed, shards[0].streams, capture) for capture in captures]
+        cameras = [camera for one in studios for camera in one.cameras]
+        write_fragments(root, split, cameras, fragments)
     write_texts(root, subjects)
 
 
@@ -146,22 +134,20 @@ def _subject(split: str, capture: int) -> str:
     return f"{split}{capture}"
 
 
-def make_shard(shard: Shard) -> Made:
-    """Write the images of a shard; return its annotations."""
+def make_shard(shard: Shard) -> Fragments:
+    """Write the images of a shard; return the text of its annotations."""
     with one_thread():
-        hands, stage = _tools(os.environ.get(ENVIRONMENT, ""))
-        frames = _frames(shard, hands)
-        numbers = [*range(shard.frame % 2, N_CAMERAS, N_CAMERAS // VIEWS)]
-        shots = [shot for i, frame in enumerate(frames) for shot in _shots(shard, frame, i, numbers)]
-        seen = -(-shard.count // VIEWS)
+        tools = _tools(os.environ.get(ENVIRONMENT, ""))
+        seen = _frames(shard, tools)[: -(-shard.count // VIEWS)]
+        shots = [shot for i, frame in enumerate(seen) for shot in _shots(shard, frame, i)]
         images = (
             image
-            for frame in frames[:seen]
-            for image in film(stage, hands[0], shard.seed, frame.instant, numbers)
+            for frame in seen
+            for image in film(tools.stage, tools.hands[0], shard.seed, frame.instant, _cameras(frame))
         )
         for shot, image in zip(shots[: shard.count], images, strict=False):
             write_image(shard.root, shard.split, shot, image)
-        return Made([_moment(frame) for frame in frames[:seen]], shots[: shard.count])
+        return annotation_fragments(map(_moment, seen), shots[: shard.count])
 
 
 @dataclass(frozen=True)
@@ -182,46 +168,55 @@ class Frame:
     """(2, 21, 3) world, order C."""
 
 
-def _frames(shard: Shard, hands: Hands) -> list[Frame]:
-    """The frames of a shard, computed together."""
+def _cameras(frame: Frame) -> list[int]:
+    """The numbers of those that see a frame."""
+    return [*range(frame.instant.number % 2, N_CAMERAS, N_CAMERAS // VIEWS)]
+
+
+def _frames(shard: Shard, tools: "_Tools") -> list[Frame]:
+    """The frames of a shard, the first of each sequence first."""
     captures = [sequence % CAPTURES[shard.split] for sequence in shard.sequences]
     betas = np.stack([betas_of(shard.seed, shard.streams, capture) for capture in captures])
     betas = np.round(betas, FIT_DECIMALS)
-    j0_m = np.stack([rest_wrist_m(hand.data, betas) for hand in hands], axis=1)
-    motions = [
-        sample_motion(stream(shard.seed, shard.streams, sequence, "motion"), kind)
-        for sequence, kind in zip(shard.sequences, KINDS, strict=True)
-    ]
-    posed = Poser(*hands, betas).instants(motions, shard.frame / (FRAMES - 1), j0_m)
+    streams = [stream(shard.seed, shard.streams, sequence, "motion") for sequence in shard.sequences]
+    motions = tools.poser.motions(streams, KINDS, betas, held_out=shard.split == "train")
     studios = [studio(shard.seed, shard.streams, capture) for capture in captures]
-    pose, wrist = _in_world(studios, posed)
-    pose[..., 3:] -= np.stack([hand.data.hands_mean for hand in hands]).astype(np.float64)
-    pose, trans = np.round(pose, FIT_DECIMALS), np.round(wrist - j0_m, FIT_DECIMALS)
-    untranslated = np.stack([posed_verts_m(SIDES[h], pose[:, h], betas) for h in (0, 1)], axis=1)
-    verts = untranslated + trans[:, :, None]
-    joints = np.stack([_regressor(hand) for hand in hands]) @ verts
-    turn = Rotation.from_rotvec(pose[..., :3].reshape(-1, 3)).as_matrix().reshape(-1, 2, 3, 3)
-    own = np.einsum("nhvi,nhij->nhvj", verts - (trans + j0_m)[:, :, None], turn) + j0_m[:, :, None]
     return [
-        Frame(
-            Instant(
-                shard.streams, captures[i], sequence, shard.frame, posed[i].shows, own[i], turn[i], j0_m[i],
-                trans[i] + j0_m[i],
-            ),
-            KINDS[i], pose[i], betas[i], trans[i], verts[i], joints[i],
-        )
-        for i, sequence in enumerate(shard.sequences)
-    ]  # fmt: skip
+        _frame(shard, tools.hands, k, time, motions[k], betas[k], studios[k])
+        for time in range(FRAMES)
+        for k in range(SEQUENCES)
+    ]
 
 
-def _in_world(studios: list[Studio], posed: list[TwoHands]) -> tuple[np.ndarray, np.ndarray]:
-    """Poses (n, 2, 48) and wrists (n, 2, 3) in the worlds of their captures."""
-    turned = []
-    for one, hands in zip(studios, posed, strict=True):
-        turn = Rotation.from_matrix(one.world_rotation) * Rotation.from_rotvec(hands.pose_aa[:, :3])
-        turned.append(np.concatenate([turn.as_rotvec(), hands.pose_aa[:, 3:]], axis=1))
-    wrists = [one.to_world_m(hands.wrist_m) for one, hands in zip(studios, posed, strict=True)]
-    return np.stack(turned), np.stack(wrists)
+def _frame(
+    shard: Shard, hands: Hands, k: int, time: int, motion: Motion, betas: np.ndarray, studio: Studio
+) -> Frame:
+    """One frame of the shard's k-th sequence."""
+    j0_m = np.stack([rest_wrist_m(hand.data, betas[None])[0] for hand in hands])
+    turn = Rotation.from_matrix(studio.world_rotation) * Rotation.from_rotvec(motion.pose_aa[time, :, :3])
+    pose = np.concatenate([turn.as_rotvec(), motion.pose_aa[time, :, 3:]], axis=1)
+    pose[:, 3:] -= np.stack([hand.data.hands_mean for hand in hands]).astype(np.float64)
+    wrist_m = studio.to_world_m(motion.origin_m[time]) + turn.apply(j0_m)
+    pose, trans = np.round(pose, FIT_DECIMALS), np.round(wrist_m - j0_m, FIT_DECIMALS)
+    verts = (
+        np.concatenate([posed_verts_m(side, pose[h, None], betas[None]) for h, side in enumerate(SIDES)])
+        + trans[:, None]
+    )
+    rotation = Rotation.from_rotvec(pose[:, :3]).as_matrix()
+    instant = Instant(
+        split=shard.streams,
+        capture=shard.sequences[k] % CAPTURES[shard.split],
+        sequence=shard.sequences[k],
+        number=time,
+        shows=motion.shows,
+        hands_m=(verts - (trans + j0_m)[:, None]) @ rotation + j0_m[:, None],
+        rotation=rotation,
+        j0_m=j0_m,
+        wrist_m=trans + j0_m,
+        bend_aa=motion.bend_aa[time],
+    )
+    joints = np.stack([_regressor(hand) for hand in hands]) @ verts
+    return Frame(instant, KINDS[k], pose, betas, trans, verts, joints)
 
 
 def _regressor(hand: HandModel) -> np.ndarray:
@@ -242,11 +237,11 @@ def _moment(frame: Frame) -> Moment:
     )
 
 
-def _shots(shard: Shard, frame: Frame, index: int, numbers: list[int]) -> Iterator[Shot]:
+def _shots(shard: Shard, frame: Frame, index: int) -> Iterator[Shot]:
     """The annotations of a frame's views."""
     instant = frame.instant
     cameras = studio(shard.seed, shard.streams, instant.capture).cameras
-    for view, number in enumerate(numbers):
+    for view, number in enumerate(_cameras(frame)):
         camera = cameras[number]
         joints_px, ahead = _projected(frame.joints_m.reshape(-1, 3), camera)
         inside = ((joints_px >= 0) & (joints_px < FRAME_PX[::-1])).all(axis=1) & ahead
@@ -287,8 +282,17 @@ def _frame_number(frame: Frame) -> int:
     return frame.instant.sequence * FRAMES + frame.instant.number
 
 
+@dataclass(frozen=True)
+class _Tools:
+    """What every shard of a process needs."""
+
+    hands: Hands
+    poser: Poser
+    stage: TwoHandStage
+
+
 @lru_cache(maxsize=1)
-def _tools(mano_folder: str) -> tuple[Hands, TwoHandStage]:
-    """What every shard of a process needs, anew when another hand model is chosen."""
+def _tools(mano_folder: str) -> _Tools:
+    """Anew when another hand model is chosen."""
     right, left = load_hand("right"), load_hand("left")
-    return (right, left), TwoHandStage(right.data, left.data)
+    return _Tools((right, left), Poser(right, left), TwoHandStage(right.data, left.data))

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from tasks.hands.hand import HandModel
 from tasks.hands.open_hand.pose_space import sample_poses
-from tasks.synthesis.arm import Arm, arm_rings_m, sample_arm
+from tasks.synthesis.arm import Arm, arm_rings_m, lengthened, sample_arm
 from tasks.synthesis.objects import held
 from tasks.synthesis.shading import Stage
 from tasks.synthesis.things import Thing
@@ -173,9 +173,7 @@ def _posed(hand: HandModel, betas: np.ndarray, poses: np.ndarray) -> tuple[np.nd
 def _whole(stage: Stage, arm: Arm, thing: Thing, grasp: _Grasp) -> np.ndarray:
     """(T, V, 3) hand, forearm and object in hand axes."""
     rings = np.stack([arm_rings_m(arm, verts[stage.loop]) for verts in grasp.verts_m])
-    along = rings[:, -1].mean(axis=1) - rings[:, 4].mean(axis=1)
-    rings[:, -1] += (ARM_LONGER_M * along / np.linalg.norm(along, axis=1, keepdims=True))[:, None]
-    rings = rings.reshape(len(rings), -1, 3)
+    rings = lengthened(rings, ARM_LONGER_M).reshape(len(rings), -1, 3)
     things = thing.verts_m @ grasp.thing_rotation.mT + grasp.thing_centre_m[:, None]
     return np.concatenate([grasp.verts_m, rings, things], axis=1)
 

@@ -45,6 +45,8 @@ class Instant:
     """(2, 3) the pivots, own axes."""
     wrist_m: np.ndarray
     """(2, 3) where the pivots are in the world."""
+    bend_aa: np.ndarray
+    """(2, 3) of the forearms about the wrists, as ``Arm`` has it."""
 
     @property
     def names(self) -> tuple[str, int]:
@@ -127,8 +129,8 @@ class _Look:
 
 def _look(stage: TwoHandStage, hand: HandModel, seed: int, instant: Instant) -> _Look:
     rng = stream(seed, *instant.names, "sleeve")
-    right = sample_arm(rng)
-    arms = right, replace(right, bend_aa=sample_arm(rng).bend_aa)
+    arm = sample_arm(rng)
+    arms = replace(arm, bend_aa=instant.bend_aa[0]), replace(arm, bend_aa=instant.bend_aa[1])
     skins = _skins(hand, seed, instant)
     around = wrist_colours(stage, hand, skins)[0]
     whole = [instant.in_world(k, points) for k, points in enumerate(stage.verts(instant.hands_m, arms))]
@@ -136,7 +138,7 @@ def _look(stage: TwoHandStage, hand: HandModel, seed: int, instant: Instant) -> 
         points[:] = points if there else np.nan
     return _Look(
         verts_m=stage.ordered(whole),
-        material=material(skins.pictures[0], forearm(rng, around, right), None),
+        material=material(skins.pictures[0], forearm(rng, around, arm), None),
         light=studio_light(seed, *instant.names, studio(seed, instant.split, instant.capture)),
         skin=np.concatenate([skins.colours[0], skins.colours[0]]),
     )

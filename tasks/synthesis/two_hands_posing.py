@@ -1,185 +1,164 @@
-"""Poses of one or two hands over time: hands that move near each other without passing through.
+"""Sequences of one hand or of two that interact, before the cameras: drawn, posed, and drawn again where that fails.
 
-A sequence is a motion between two key poses; a frame is an instant of it. Two hands face each other, lie side by side,
-one behind the other, or cross. They are slid along the line between them until they nearly touch: to the nearest place
-at which balls inside the one do not meet balls inside the other. Fingers stay as sampled, inside the limits of joints.
+Half of the sequences show two hands. Most of those touch in every instant, some only come near. Joints stay within
+their limits, and neither hands nor forearms nor the fingers of one hand pass through each other.
 
-The stage's frame is in metres: x to the right, y away from the first camera, z up; the hands are about its origin.
+The stage's frame is in metres: x to the right, y away from the first camera, z up; the hands are about its origin. They
+are those of somebody who stands behind them and looks at that camera.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from tasks.geometry.normals import vertex_normals
+from tasks.errors import RequestError
 from tasks.hands.hand import HandModel
-from tasks.hands.open_hand.pose_space import sample_poses
-from tasks.hands.skeleton import mirror_pose
+from tasks.hands.open_hand.pose_space import poses_of
+from tasks.hands.skeleton import MIRROR_POINT, mirror_pose
+from tasks.synthesis.arrangements import TEMPLATES, Template, between, plan_sequence
+from tasks.synthesis.ball_hand import BallHand
+from tasks.synthesis.contact_seeking import Encounter, Posed, seek
 
 KINDS = ("interacting", "right", "interacting", "left")
 """Hand types of successive sequences: half of all frames interact."""
 FRAMES = 4
 """Of a sequence."""
-DRIFT = 0.5
-"""From the first key pose to the second, as a share of the way to an independent one."""
-TOUCHING_SHARE = 0.7
+TOUCHING_SHARE = 0.8
 """Of the interacting sequences; in the others the hands stay apart."""
-TOUCHING_GAP_M, APART_GAP_M = (-0.0015, 0.003), (0.01, 0.05)
-"""Between the surfaces of two hands."""
-OFFSET_SD_M = 0.015
-"""Of the left hand's place across the line between the hands."""
-TURN_SD_DEG = 16.0
-"""Of each hand about its place in the arrangement."""
+APART_GAP_M = (0.015, 0.05)
+ATTEMPTS = 40
+"""Draws of a sequence before its hands are given up."""
+ELBOWS = np.array([[-0.5, 0.35, -0.8], [0.5, 0.35, -0.8]])
+"""Where the forearms of the right and the left hand come from."""
+SIDE_WEIGHT = 0.5
+"""What it counts, beside the forearms, that the left hand is to the right of the right hand as the camera sees them."""
 YAW_SD_DEG, TILT_SD_DEG = 50.0, 18.0
 """Of both hands together, about the vertical and off it."""
-LEAN_DEG = (10.0, 35.0)
-"""Of the fingers towards the other hand, so that the forearms part."""
-BALL_M = 0.0045
-"""Radius of the balls that stand for a hand: they touch the skin from inside, one at every vertex."""
-
-_X, _Y, _Z = np.eye(3)
-_PLACES = {  # share; fingers and palm of the right hand, then of the left one, which is at +x of it
-    "facing": (0.4, (_Z, _X), (_Z, -_X)),
-    "side by side": (0.2, (_Z, -_Y), (_Z, -_Y)),
-    "one behind the other": (0.2, (_Z, _X), (_Z, _X)),
-    "crossed": (0.2, (_Z, _X), (-_Y, -_X)),
-}
+DRIFT_SD_DEG = 6.0
+"""Of their turn during a sequence."""
+_MIRROR = np.diag(MIRROR_POINT).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A sequence: what is random about it, at its two ends; right hand, then left."""
+    """A sequence of T instants in the stage's frame; right hand, then left. One that does not show has a pose too."""
 
-    kind: str
-    hand_pose: np.ndarray
-    """(2 ends, 2, 45) absolute axis-angle."""
-    placed: np.ndarray
-    """(2, 3, 3) rotation of each hand, before its turn."""
-    turn_aa: np.ndarray
-    """(2 ends, 2, 3)."""
-    both: np.ndarray
-    """(3, 3) rotation of both together."""
-    offset_m: np.ndarray
-    """(2 ends, 3)."""
-    gap_m: np.ndarray
-    """(2 ends,)."""
-
-    @property
-    def shows(self) -> np.ndarray:
-        """(2,) bool: which hands are there."""
-        return np.array([self.kind != "left", self.kind != "right"])
+    shows: np.ndarray
+    """(2,) bool: which hands are there."""
+    pose_aa: np.ndarray
+    """(T, 2, 48) absolute."""
+    origin_m: np.ndarray
+    """(T, 2, 3) where the origin of the hands' own axes is: what is added to a hand that turned about it."""
+    bend_aa: np.ndarray
+    """(T, 2, 3) of the forearms, as an ``Arm`` has it."""
 
 
 @dataclass(frozen=True)
-class TwoHands:
-    """An instant: where both hands are, in the stage's frame. A hand that is not there has a pose all the same."""
+class _Scene:
+    """What is decided about a sequence before it is drawn."""
 
-    shows: np.ndarray
-    """(2,) bool."""
-    pose_aa: np.ndarray
-    """(2, 48) absolute."""
-    wrist_m: np.ndarray
-    """(2, 3) where the pivot J0 of each hand is."""
-
-
-def sample_motion(rng: np.random.Generator, kind: str) -> Motion:
-    """One sequence."""
-    shares = np.array([share for share, _, _ in _PLACES.values()])
-    _, *sides = list(_PLACES.values())[rng.choice(len(shares), p=shares)]
-    lean = rng.uniform(*LEAN_DEG) * np.array([1, -1])
-    placed = [
-        Rotation.from_euler("y", lean[hand], degrees=True).as_matrix() @ _hand_axes(*sides[hand], hand)
-        for hand in (0, 1)
-    ]
-    gap = TOUCHING_GAP_M if rng.random() < TOUCHING_SHARE else APART_GAP_M
-    tilt = rng.normal(0, TILT_SD_DEG, 2)
-    poses = _ends(sample_poses(4, rng).reshape(2, 2, 45).astype(np.float64))
-    poses[:, 1] = mirror_pose(poses[:, 1])
-    return Motion(
-        kind=kind,
-        hand_pose=poses,
-        placed=np.stack(placed),
-        turn_aa=_ends(np.deg2rad(rng.normal(0, TURN_SD_DEG, (2, 2, 3)))),
-        both=Rotation.from_euler("zxy", [rng.normal(0, YAW_SD_DEG), *tilt], degrees=True).as_matrix(),
-        offset_m=_ends(rng.normal(0, OFFSET_SD_M, (2, 3)) * [0, 1, 1]),
-        gap_m=_ends(rng.uniform(*gap, 2)),
-    )
-
-
-def _hand_axes(fingers: np.ndarray, palm: np.ndarray, hand: int) -> np.ndarray:
-    """(3, 3) rotation of a right (0) or left (1) hand whose fingers and palm look in these directions.
-
-    In its own axes a right hand's fingers point along -x, a left one's along +x, and both palms along -y.
-    """
-    x, y = fingers * (2 * hand - 1), -palm
-    return np.stack([x, y, np.cross(x, y)], axis=1)
-
-
-def _ends(independent: np.ndarray) -> np.ndarray:
-    """The two ends of a motion from two independent draws."""
-    first, other = independent
-    return np.stack([first, first + DRIFT * (other - first)])
+    kind: str
+    template: Template
+    swapped: bool
+    """Whether the left hand is the first one."""
+    touching: bool
 
 
 class Poser:
-    """Both hands of one subject's shape, posed and placed beside each other."""
+    """Both hands of a model."""
 
-    def __init__(self, right: HandModel, left: HandModel, betas: np.ndarray) -> None:
-        """``betas`` (B, 10), one shape for each instant of a batch."""
-        self._hands = (right, left)
-        self._betas = torch.tensor(betas, dtype=torch.float32)
+    def __init__(self, right: HandModel, left: HandModel) -> None:
+        self._hands = BallHand(right.data), BallHand(left.data)
+        self._name = right.name
 
-    def instants(self, motions: list[Motion], time: float, j0_m: np.ndarray) -> list[TwoHands]:
-        """The motions of a batch at a time in [0, 1]; ``j0_m`` (B, 2, 3) are the pivots of both hands' rest shapes."""
-        weight = np.array([1 - time, time])
-        poses = np.stack([np.tensordot(weight, motion.hand_pose, 1) for motion in motions])
-        clouds = [self._inner_points(hand, poses[:, hand]) for hand in (0, 1)]
-        return [
-            _placed(motion, weight, poses[i], [cloud[i] for cloud in clouds], j0_m[i])
-            for i, motion in enumerate(motions)
-        ]
+    def motions(
+        self, streams: Sequence[np.random.Generator], kinds: Sequence[str], betas: np.ndarray, held_out: bool
+    ) -> list[Motion]:
+        """The sequences of these random streams, kinds and shapes (S, 10), posed together.
 
-    def _inner_points(self, hand: int, poses: np.ndarray) -> np.ndarray:
-        """(B, V, 3) centres of the balls of hands without global rotation."""
-        model = self._hands[hand]
-        pose = torch.zeros((len(poses), 48))
-        pose[:, 3:] = torch.from_numpy(poses)
-        with torch.no_grad():
-            verts = model(pose, self._betas, flat_hand_mean=True)[0]
-            return (verts - BALL_M * vertex_normals(verts, model.faces)).double().numpy()
+        ``held_out`` leaves a part of each template out. Raises RequestError for a hand model that finds no pose.
+        """
+        scenes = [_scene(rng, kind) for rng, kind in zip(streams, kinds, strict=True)]
+        found: dict[int, Posed] = {}
+        for _ in range(ATTEMPTS):
+            pending = [i for i in range(len(scenes)) if i not in found]
+            if not pending:
+                break
+            drawn = [self._encounter(streams[i], scenes[i], betas[i], held_out) for i in pending]
+            found |= {i: posed for i, posed in zip(pending, seek(drawn), strict=True) if posed.sound}
+        if len(found) < len(scenes):
+            raise RequestError(
+                f"hand model '{self._name}' passes through itself in {ATTEMPTS} poses in a row: is it a hand?"
+            )
+        return [_on_stage(streams[i], scenes[i], found[i]) for i in range(len(scenes))]
 
-
-def _placed(
-    motion: Motion, weight: np.ndarray, poses: np.ndarray, clouds: list[np.ndarray], j0_m: np.ndarray
-) -> TwoHands:
-    turns = Rotation.from_rotvec(np.tensordot(weight, motion.turn_aa, 1)).as_matrix() @ motion.placed
-    middles = np.stack([cloud.mean(axis=0) for cloud in clouds])
-    own = [(cloud - middle) @ turn.T for cloud, middle, turn in zip(clouds, middles, turns, strict=True)]
-    shift = weight @ motion.offset_m
-    if motion.shows.all():
-        across = contact_distance_m(own[0], own[1] + shift, _X) + weight @ motion.gap_m
-        halves = np.array([-0.5, 0.5])[:, None] * (shift + across * _X)
-    else:
-        halves = np.zeros((2, 3))
-    turns = motion.both @ turns
-    wrist_m = halves @ motion.both.T + np.einsum("hij,hj->hi", turns, j0_m - middles)
-    rotation = Rotation.from_matrix(turns).as_rotvec()
-    return TwoHands(motion.shows, np.concatenate([rotation, poses], axis=1), wrist_m)
+    def _encounter(
+        self, rng: np.random.Generator, scene: _Scene, betas: np.ndarray, held_out: bool
+    ) -> Encounter:
+        right, left = (hand.shaped(betas) for hand in self._hands)
+        plan = plan_sequence(rng, scene.template, FRAMES, held_out)
+        gap_m = rng.uniform(*APART_GAP_M)
+        return Encounter(
+            plan,
+            *((left, right) if scene.swapped else (right, left)),
+            together=scene.kind == "interacting",
+            gap_m=None if scene.touching else gap_m,
+        )
 
 
-def contact_distance_m(near: np.ndarray, far: np.ndarray, direction: np.ndarray) -> float:
-    """How far ``far`` (M, 3) must move along a unit direction so that its balls just touch those of ``near`` (N, 3).
+def _scene(rng: np.random.Generator, kind: str) -> _Scene:
+    if kind != "interacting":
+        return _Scene(kind, TEMPLATES["free contact"], False, False)
+    shares = np.array([template.share for template in TEMPLATES.values()])
+    template = list(TEMPLATES.values())[rng.choice(len(shares), p=shares / shares.sum())]
+    return _Scene(kind, template, bool(rng.random() < 0.5), bool(rng.random() < TOUCHING_SHARE))
 
-    Balls of radius ``BALL_M`` that come from infinity: of each pair whose paths cross, the place of first contact; the
-    largest counts. 0 where no paths cross: the hands pass each other.
-    """
-    reach = 2 * BALL_M
-    side = np.linalg.svd(direction[None])[2][1:]
-    pairs = cKDTree(near @ side.T).sparse_distance_matrix(cKDTree(far @ side.T), reach, output_type="ndarray")
-    if not len(pairs):
-        return 0.0
-    along = near[pairs["i"]] @ direction - far[pairs["j"]] @ direction
-    return float((along + np.sqrt(reach**2 - np.minimum(pairs["v"], reach) ** 2)).max())
+
+def _on_stage(rng: np.random.Generator, scene: _Scene, posed: Posed) -> Motion:
+    """Put the hands, whose axes are the first hand's, about the middle of the stage."""
+    shows = np.array([scene.kind != "left", scene.kind != "right"])
+    turns = np.stack([np.broadcast_to(np.eye(3), posed.turn.shape), posed.turn], axis=1)
+    shifts = np.stack([np.zeros_like(posed.shift_m), posed.shift_m], axis=1)
+    middles, angles, bends = posed.middles_m, posed.angles, posed.bend_aa
+    if scene.swapped:
+        turns, shifts, middles, angles, bends = (
+            part[:, ::-1] for part in (turns, shifts, middles, angles, bends)
+        )
+        turns, shifts, middles = _MIRROR @ turns @ _MIRROR, shifts @ _MIRROR, middles @ _MIRROR
+    together = _facing_camera(rng, turns, middles, shows) @ _drift(rng, len(turns))
+    middle = middles[:, shows].mean(axis=1, keepdims=True)
+    rotations = Rotation.from_matrix((together[:, None] @ turns).reshape(-1, 3, 3)).as_rotvec()
+    poses = poses_of(np.rad2deg(angles).reshape(-1, 5, 5)).reshape(-1, 2, 45)
+    poses[:, 1] = mirror_pose(poses[:, 1])
+    return Motion(
+        shows=shows,
+        pose_aa=np.concatenate([rotations.reshape(-1, 2, 3), poses], axis=2),
+        origin_m=(shifts - middle) @ together.mT,
+        bend_aa=bends,
+    )
+
+
+def _facing_camera(
+    rng: np.random.Generator, turns: np.ndarray, middles: np.ndarray, shows: np.ndarray
+) -> np.ndarray:
+    """(3, 3) from the first hand's axes to the stage's, so that the forearms come from where somebody stands."""
+    turn, (right, left) = turns[len(turns) // 2], middles[len(middles) // 2]
+    arms = np.stack([turn[0] @ [1, 0, 0], turn[1] @ [-1, 0, 0]])
+    yaw, tilts = rng.normal(0, YAW_SD_DEG), rng.normal(0, TILT_SD_DEG, 2)
+    further = Rotation.from_euler("zxy", [yaw, *tilts], degrees=True)
+    if not shows.all():
+        about = Rotation.from_euler("z", rng.uniform(-180, 180), degrees=True)
+        upright = Rotation.align_vectors([[0, 0, -1]], arms[shows])[0]
+        return (further * about * upright).as_matrix()
+    aside = (left - right) / np.linalg.norm(left - right)
+    meant = np.concatenate([ELBOWS / np.linalg.norm(ELBOWS, axis=1, keepdims=True), [[1, 0, 0]]])
+    upright = Rotation.align_vectors(meant, np.concatenate([arms, [aside]]), [1, 1, SIDE_WEIGHT])[0]
+    return (further * upright).as_matrix()
+
+
+def _drift(rng: np.random.Generator, length: int) -> np.ndarray:
+    """(T, 3, 3) small turns, none at first."""
+    turn = between(np.linspace(0, 1, length), np.zeros(3), rng.normal(0, DRIFT_SD_DEG, 3))
+    return Rotation.from_rotvec(turn, degrees=True).as_matrix()

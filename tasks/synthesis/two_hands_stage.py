@@ -7,8 +7,11 @@ from torch import Tensor
 from tasks.geometry.normals import vertex_normals
 from tasks.hands.model_file import HandModelData
 from tasks.hands.skeleton import MIRROR_POINT
-from tasks.synthesis.arm import N_RINGS, Arm, arm_faces, arm_rings_m
+from tasks.synthesis.arm import N_RINGS, Arm, arm_faces, arm_rings_m, lengthened
 from tasks.synthesis.shading import BLOCKERS, Stage, arm_texels, openness, skin_texels
+
+ARM_LONGER_M = 0.8
+"""Beyond the forearm of a close-up: cameras all around look along arms, and shall not see their ends."""
 
 
 class TwoHandStage(Stage):
@@ -43,8 +46,8 @@ class TwoHandStage(Stage):
         whole = []
         for hand, (verts, loop, arm) in enumerate(zip(hands_m, self.loops, arms, strict=True)):
             mirror = MIRROR_POINT.astype(np.float64) if hand else np.ones(3)
-            rings = arm_rings_m(arm, verts[loop] * mirror).reshape(-1, 3) * mirror
-            whole.append(np.concatenate([verts, rings]))
+            rings = lengthened(arm_rings_m(arm, verts[loop] * mirror), ARM_LONGER_M)
+            whole.append(np.concatenate([verts, rings.reshape(-1, 3) * mirror]))
         return whole
 
     def ordered(self, whole: list[np.ndarray]) -> np.ndarray:

@@ -5,7 +5,8 @@ import torch
 
 from tasks.hands.hand import HandModel, load_hand
 from tasks.single_hand.batch import HandBatch
-from tests.methods.synthetic import rendered_batch
+from tasks.two_hands.batch import TwoHandBatch
+from tests.methods.synthetic import rendered_batch, two_hand_batch
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,3 +22,8 @@ def hand() -> HandModel:
 @pytest.fixture(scope="session")
 def batch(hand: HandModel) -> HandBatch:
     return rendered_batch(hand, 6, 64)
+
+
+@pytest.fixture(scope="session")
+def pair_batch() -> TwoHandBatch:
+    return two_hand_batch(5, 64)

@@ -26,8 +26,11 @@ def test_listing_methods_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_three_methods_are_found() -> None:
-    assert set(METHODS) == {"amvur", "mean_hand", "mano_regressor"}
+def test_methods_are_found_in_their_own_folders_and_among_the_baselines() -> None:
+    papers = {"amvur", "im2hands"}
+    baselines = {"mean_hand", "mano_regressor", "digit", "intaghand", "halo", "halo_star"}
+    assert set(METHODS) == papers | baselines
+    assert {name for name, spec in METHODS.items() if spec.kind == "paper"} == papers
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tasks.hands.open_hand.anatomy import LONG_FINGERS, default_anatomy, unit
-from tasks.hands.skeleton import FINGERS, JOINTS_MANO16
+from tasks.hands.skeleton import FINGERS, JOINTS_MANO16, MANO_FINGERS
 
 LIMITS_DEG: dict[str, tuple[float, float]] = {
     "knuckle_flexion": (-18.0, 90.0),
@@ -24,11 +24,16 @@ LIMITS_DEG: dict[str, tuple[float, float]] = {
     "thumb_knuckle_flexion": (-12.0, 58.0),
     "thumb_end_flexion": (-20.0, 80.0),
 }
-_END_TO_MIDDLE = 0.63
-_TWIST_PER_OPPOSITION = -0.55
+END_TO_MIDDLE = 0.63
+"""A finger's end joint follows its middle joint."""
+TWIST_PER_OPPOSITION = -0.55
+"""The thumb turns as it opposes."""
+SPREAD_GONE_DEG, LEAST_SPREAD = 110.0, 0.15
+"""Fingers spread less the more the knuckle bends, by this law down to this share."""
 _EXTENDED_SHARE = 0.10
 _OPPOSITION_TOWARDS = np.array([-0.2, -0.75, -0.62])
 """Where the thumb swings when it opposes the fingers."""
+THUMB = MANO_FINGERS.index("thumb")
 
 
 @lru_cache
@@ -42,20 +47,55 @@ def rotation_axes() -> np.ndarray:
     return axes
 
 
+@lru_cache
+def digit_axes() -> np.ndarray:
+    """(5, 5, 3) unit axes of a digit's rotations, the digits in MANO's order.
+
+    The base joint turns about its third axis first and about its first one last: a finger's knuckle twists, bends and
+    spreads; the thumb's base twists, opposes and abducts. The fourth is the middle joint's hinge, the fifth the end's.
+    """
+    axes = []
+    for name in MANO_FINGERS:
+        first = JOINTS_MANO16.index(f"{name}_1")
+        bend, back, along = rotation_axes()[first]
+        if name == "thumb":
+            bend = unit(np.cross(along, unit(_OPPOSITION_TOWARDS)))
+        axes.append([back, bend, along, *rotation_axes()[first + 1 : first + 3, 0]])
+    return np.array(axes)
+
+
 def sample_poses(n: int, rng: np.random.Generator) -> np.ndarray:
     """(n, 45) float32 axis-angle, in MANO's joint order, absolute (``flat_hand_mean=True``)."""
-    pose = np.zeros((n, 15, 3))
+    return poses_of(sample_angles_deg(n, rng)).astype(np.float32)
+
+
+def poses_of(angles_deg: np.ndarray) -> np.ndarray:
+    """(n, 45) float64 axis-angle poses of angles (n, 5, 5) about ``digit_axes``."""
+    angles, axes = np.deg2rad(angles_deg), digit_axes()
+    pose = np.empty((len(angles), 5, 3, 3))
+    for digit in range(5):
+        about = [
+            Rotation.from_rotvec(angles[:, digit, k, None] * axis) for k, axis in enumerate(axes[digit, :3])
+        ]
+        pose[:, digit, 0] = (about[0] * about[1] * about[2]).as_rotvec()
+        pose[:, digit, 1:] = angles[:, digit, 3:, None] * axes[digit, 3:]
+    return pose.reshape(-1, 45)
+
+
+def sample_angles_deg(n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, 5, 5) natural angles about ``digit_axes``."""
+    angles = np.empty((n, 5, 5))
     closing = rng.beta(1.3, 1.6, n)
     gradient = rng.normal(0.0, 0.18, n)
     for k, name in enumerate(LONG_FINGERS):
-        first = JOINTS_MANO16.index(f"{name}_1") - 1
-        pose[:, first : first + 3] = _finger_poses(closing + gradient * (k - 1.5) / 1.5, k, name, rng)
-    pose[:, JOINTS_MANO16.index("thumb_1") - 1 :] = _thumb_poses(closing, rng)
-    return pose.reshape(n, 45).astype(np.float32)
+        own = closing + gradient * (k - 1.5) / 1.5
+        angles[:, MANO_FINGERS.index(name)] = _finger_angles(own, k, rng)
+    angles[:, THUMB] = _thumb_angles(closing, rng)
+    return angles
 
 
-def _finger_poses(closing: np.ndarray, k: int, name: str, rng: np.random.Generator) -> np.ndarray:
-    """(n, 3, 3) axis-angle of one finger's joints."""
+def _finger_angles(closing: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, 5) of one finger."""
     n = len(closing)
     closed = np.clip(closing + rng.normal(0.0, 0.13, n), 0.0, 1.0)
     closed = np.where(rng.random(n) < _EXTENDED_SHARE, rng.uniform(0.0, 0.25, n), closed)
@@ -64,43 +104,23 @@ def _finger_poses(closing: np.ndarray, k: int, name: str, rng: np.random.Generat
     knuckle = _limited(knuckle, "knuckle_flexion")
     middle = 3 + 108 * closed * (0.55 + 0.9 * (1 - at_knuckle)) + rng.normal(0.0, 6.0, n)
     middle = _limited(middle, "middle_flexion")
-    end = _limited(_END_TO_MIDDLE * middle + rng.normal(0.0, 7.0, n), "end_flexion")
+    end = _limited(END_TO_MIDDLE * middle + rng.normal(0.0, 7.0, n), "end_flexion")
     spread = rng.normal(0.0, 6.5, n) + (3.5, 0.0, -2.5, -6.0)[k] * rng.normal(0.3, 0.9, n)
-    spread = _limited(spread, "knuckle_abduction") * np.clip(1 - knuckle / 110, 0.15, 1.0)
+    spread = _limited(spread, "knuckle_abduction") * np.clip(1 - knuckle / SPREAD_GONE_DEG, LEAST_SPREAD, 1.0)
     twist = _limited(rng.normal(0.0, 2.0, n), "knuckle_twist")
-    return np.stack(
-        [_knuckle(name, knuckle, spread, twist), _hinge(name, 2, middle), _hinge(name, 3, end)], 1
-    )
+    return np.stack([spread, knuckle, twist, middle, end], axis=1)
 
 
-def _thumb_poses(closing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n, 3, 3) axis-angle of the thumb's joints."""
+def _thumb_angles(closing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n, 5) of the thumb."""
     n = len(closing)
     closed = np.clip(closing + rng.normal(0.0, 0.2, n), 0.0, 1.0)
     opposition = _limited(rng.normal(12 + 22 * closed, 12.0), "thumb_opposition")
     abduction = _limited(rng.normal(2.0, 11.0, n), "thumb_abduction")
-    twist = _TWIST_PER_OPPOSITION * opposition + rng.normal(0.0, 4.0, n)
+    twist = TWIST_PER_OPPOSITION * opposition + rng.normal(0.0, 4.0, n)
     knuckle = _limited(rng.normal(4 + 30 * closed, 12.0), "thumb_knuckle_flexion")
     end = _limited(rng.normal(4 + 36 * closed, 16.0), "thumb_end_flexion")
-    _, back, along = rotation_axes()[JOINTS_MANO16.index("thumb_1")]
-    oppose = unit(np.cross(along, unit(_OPPOSITION_TOWARDS)))
-    base = _about(back, abduction) * _about(oppose, opposition) * _about(along, twist)
-    return np.stack([base.as_rotvec(), _hinge("thumb", 2, knuckle), _hinge("thumb", 3, end)], 1)
-
-
-def _knuckle(name: str, flexion: np.ndarray, abduction: np.ndarray, twist: np.ndarray) -> np.ndarray:
-    """(n, 3) axis-angle: twist first, then flexion, then abduction."""
-    bend, spread, along = rotation_axes()[JOINTS_MANO16.index(f"{name}_1")]
-    return (_about(spread, abduction) * _about(bend, flexion) * _about(along, twist)).as_rotvec()
-
-
-def _hinge(name: str, joint: int, flexion: np.ndarray) -> np.ndarray:
-    """(n, 3) axis-angle of a joint that only bends."""
-    return np.deg2rad(flexion)[:, None] * rotation_axes()[JOINTS_MANO16.index(f"{name}_{joint}"), 0]
-
-
-def _about(axis: np.ndarray, degrees: np.ndarray) -> Rotation:
-    return Rotation.from_rotvec(np.deg2rad(degrees)[:, None] * axis)
+    return np.stack([abduction, opposition, twist, knuckle, end], axis=1)
 
 
 def _limited(degrees: np.ndarray, name: str) -> np.ndarray:

@@ -118,7 +118,7 @@ def write_calibration(
 ) -> None:
     """v3's calibration of a multi-camera performance: per camera (3, 3) intrinsics and a (4, 4) to a common frame."""
     folder = root / "calibration" / performance / "calibration"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "cam_orders.txt").write_text("".join(f"{i}\n" for i in range(len(intrinsics_px))))
     for i, (k, transform) in enumerate(zip(intrinsics_px, to_common, strict=True)):
         numbers = f"fx: {k[0, 0]:.6f}, fy: {k[1, 1]:.6f}, ppx: {k[0, 2]:.6f}, ppy: {k[1, 2]:.6f}\n"

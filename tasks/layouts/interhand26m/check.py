@@ -16,6 +16,7 @@ from tasks.layouts.images import defect
 from tasks.layouts.interhand26m.check_hands import check_hands
 from tasks.layouts.interhand26m.check_values import check_values
 from tasks.layouts.interhand26m.files import (
+    HAND_TYPES,
     KEYS,
     SPLITS,
     Defect,
@@ -85,6 +86,20 @@ def _check_joins(split: SplitName, tables: Tables, joined: Joined, unread: set[s
         yield from _lacking(annotation_name(split, "camera"), places, tables.cameras.row_of)
     if "joint_3d" not in unread:
         yield from _lacking(annotation_name(split, "joint_3d"), moments, tables.joints.row_of)
+    if "MANO_NeuralAnnot" not in unread:
+        yield from _check_pairs_of_fits(split, tables, joined)
+
+
+def _check_pairs_of_fits(split: SplitName, tables: Tables, joined: Joined) -> Iterator[Problem]:
+    """Whether any interacting frame has both fits. Single ones may lack a fit: protocols on meshes leave those out."""
+    annotations = tables.annotations
+    interacting = (annotations.hand_type == HAND_TYPES.index("interacting")) & annotations.hand_type_valid
+    both = np.append(tables.fits.present.all(axis=1), False)[joined.fit]
+    if interacting.any() and not both[interacting].any():
+        text = (
+            f"has both fits for none of {interacting.sum()} interacting images, as protocols on meshes need"
+        )
+        yield Problem(annotation_name(split, "MANO_NeuralAnnot"), "", text)
 
 
 def _repeated(ids: np.ndarray) -> list[int]:

@@ -87,17 +87,20 @@ def _check_validity(split: SplitName, tables: Tables, joined: Joined, rows: np.n
 def _check_projection(
     split: SplitName, tables: Tables, joined: Joined, rows: np.ndarray
 ) -> Iterator[Problem]:
-    """Valid joints behind the camera or outside the image."""
+    """Valid joints behind the camera or outside the image, and images that show nothing of their hands."""
     cameras, camera, moment = tables.cameras, joined.camera[rows], joined.joints[rows]
     world_mm = tables.joints.world_mm[moment]
     cam_mm = two_hands(to_camera(world_mm, cameras.camrot[camera], cameras.campos_mm[camera]))
-    valid = two_hands_flags(tables.annotations.joint_valid[rows] & tables.joints.annotated[moment])
+    annotated = two_hands_flags(tables.joints.annotated[moment])
+    valid = annotated & two_hands_flags(tables.annotations.joint_valid[rows])
     k = cameras.intrinsics_px[camera][:, None, None]
     pixels = cam_mm[..., :2] / cam_mm[..., 2:] * k[..., [0, 1], [0, 1]] + k[..., :2, 2]
     size = tables.images.size_px[joined.image[rows]][:, None, None]
     margin = OUTSIDE_SHARE * size.max(axis=-1, keepdims=True)
     behind = valid & ~(cam_mm[..., 2] > 0)
     outside = valid & ~behind & ~((pixels > -margin) & (pixels < size + margin)).all(axis=-1)
+    seen = (cam_mm[..., 2] > 0) & ((pixels >= 0) & (pixels < size)).all(axis=-1)
+    away = annotated.any(axis=(1, 2)) & ~(annotated & seen).any(axis=(1, 2)) & ~valid.any(axis=(1, 2))
     number = dict(zip(rows.tolist(), outside.sum(axis=(1, 2)), strict=True))
     yield from _tell(split, tables, rows[behind.any(axis=(1, 2))], "has valid joints behind its camera")
     yield from _tell(
@@ -106,6 +109,8 @@ def _check_projection(
         rows[outside.any(axis=(1, 2))],
         lambda row: f"has {number[row]} joints that are valid but do not project into the image",
     )
+    text = "shows no hand: every annotated joint projects outside the image"
+    yield from _tell(split, tables, rows[away], text)
 
 
 def _tell(

@@ -2,9 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,10 @@ DECIMALS = 5
 FIT_DECIMALS = 8
 """Of metres and radians."""
 JPEG_QUALITY = 92
+
+
+Fragments = dict[str, Any]
+"""Text of records without brackets, as JSON can hold it: ``images`` and ``annotations``, and by capture the others."""
 
 
 @dataclass(frozen=True)
@@ -98,29 +101,47 @@ def write_texts(root: Path, subjects: Iterable[tuple[str, int, str]]) -> None:
     (folder / "subject.txt").write_text("# split capture subject\n" + "".join(rows), encoding="ascii")
 
 
+def annotation_fragments(moments: Iterable[Moment], shots: Iterable[Shot]) -> Fragments:
+    """The text of these records, for ``write_fragments``."""
+    shots, moments = list(shots), list(moments)
+    return {
+        "images": _joined(map(_image_record, shots)),
+        "annotations": _joined(map(_annotation_record, shots)),
+        "joint_3d": _by_capture(moments, _joint_record),
+        "MANO_NeuralAnnot": _by_capture(moments, _fit_record),
+    }
+
+
+def write_fragments(
+    root: Path, split: SplitName, cameras: Iterable[Camera], parts: Sequence[Fragments]
+) -> None:
+    """The four JSON files of a split, from the fragments of its parts; records keep their order."""
+    annotation_folder(root, split).mkdir(parents=True, exist_ok=True)
+    lists = (",".join(filter(None, (part[key] for part in parts))) for key in ("images", "annotations"))
+    _write_text(root, split, "data", '{{"images":[{}],"annotations":[{}]}}'.format(*lists))
+    _write_text(root, split, "camera", _text(_camera_tables(cameras)))
+    for key in ("joint_3d", "MANO_NeuralAnnot"):
+        captures: dict[str, list[str]] = defaultdict(list)
+        for part in parts:
+            for capture, frames in part[key].items():
+                captures[capture].append(frames)
+        tables = (f'"{capture}":{{{",".join(frames)}}}' for capture, frames in captures.items())
+        _write_text(root, split, key, f"{{{','.join(tables)}}}")
+
+
 def write_annotations(
     root: Path, split: SplitName, cameras: Iterable[Camera], moments: Iterable[Moment], shots: Iterable[Shot]
 ) -> None:
     """The four JSON files of a split; records keep their order."""
-    annotation_folder(root, split).mkdir(parents=True, exist_ok=True)
-    shots, moments = list(shots), list(moments)
-    with annotation_path(root, split, "data").open("w", encoding="ascii") as file:
-        _write_list(file, '{"images":[', map(_image_record, shots))
-        _write_list(file, '],"annotations":[', map(_annotation_record, shots))
-        file.write("]}")
-    _write_json(root, split, "camera", _camera_tables(cameras))
-    _write_json(root, split, "joint_3d", _by_capture(moments, _joint_record))
-    _write_json(root, split, "MANO_NeuralAnnot", _by_capture(moments, _fit_record))
+    write_fragments(root, split, cameras, [annotation_fragments(moments, shots)])
 
 
-def _write_list(file: TextIOWrapper, opening: str, records: Iterator[dict]) -> None:
-    file.write(opening)
-    for i, record in enumerate(records):
-        file.write("," * (i > 0) + _text(record))
+def _write_text(root: Path, split: SplitName, key: str, text: str) -> None:
+    annotation_path(root, split, key).write_text(text, encoding="ascii")
 
 
-def _write_json(root: Path, split: SplitName, key: str, content: dict) -> None:
-    annotation_path(root, split, key).write_text(_text(content), encoding="ascii")
+def _joined(records: Iterable[dict]) -> str:
+    return ",".join(map(_text, records))
 
 
 def _text(content: Any) -> str:
@@ -166,11 +187,12 @@ def _camera_tables(cameras: Iterable[Camera]) -> dict[str, Any]:
     return tables
 
 
-def _by_capture(moments: Iterable[Moment], record: Any) -> dict[str, dict[str, Any]]:
-    tables: dict[str, dict[str, Any]] = defaultdict(dict)
+def _by_capture(moments: Iterable[Moment], record: Callable[[Moment], dict]) -> dict[str, str]:
+    """Capture -> the text of its frames."""
+    captures: dict[str, list[str]] = defaultdict(list)
     for moment in moments:
-        tables[str(moment.capture)][str(moment.frame)] = record(moment)
-    return tables
+        captures[str(moment.capture)].append(f'"{moment.frame}":{_text(record(moment))}')
+    return {capture: ",".join(frames) for capture, frames in captures.items()}
 
 
 def _joint_record(moment: Moment) -> dict[str, Any]:

@@ -16,10 +16,10 @@ def torchs_own(block: PreNormBlock, width: int, heads: int, feed_forward: int) -
     layer.self_attn.in_proj_bias.data = torch.cat([p.bias for p in projections])
     pairs = {
         layer.self_attn.out_proj: block.project,
-        layer.linear1: block.widen,
-        layer.linear2: block.narrow,
-        layer.norm1: block.norm1,
-        layer.norm2: block.norm2,
+        layer.linear1: block.feed_forward.widen,
+        layer.linear2: block.feed_forward.narrow,
+        layer.norm1: block.norm,
+        layer.norm2: block.feed_forward.norm,
     }
     for theirs, ours in pairs.items():
         theirs.load_state_dict(ours.state_dict())

@@ -1,4 +1,7 @@
+import itertools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthesis") / "freihand"
     make_freihand(root, size=SIZE, seed=SEED, workers=1)
     return root
+
+
+def stops_after(count: int, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``make``, and Ctrl-C when it is called once too often."""
+    calls = itertools.count()
+
+    def make_or_stop(part: Any) -> Any:
+        if next(calls) == count:
+            raise KeyboardInterrupt
+        return make(part)
+
+    return make_or_stop
 
 
 @pytest.fixture

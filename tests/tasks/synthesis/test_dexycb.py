@@ -15,6 +15,7 @@ from tasks.layouts.dexycb.writer import write_sequence
 from tasks.synthesis import dexycb
 from tasks.synthesis.dexycb import SEQUENCES, Take, film_take, make_dexycb, plan
 from tasks.synthesis.making import signature
+from tests.tasks.synthesis.conftest import stops_after
 
 SIZE, SEED = 12, 3
 NOWHERE = Path("/nowhere")
@@ -179,3 +180,19 @@ def test_the_first_image_of_a_seed_is_what_it_was(made: Path) -> None:
     np.testing.assert_allclose(label["pose_m"][0, :4], [-2.26265, -2.132954, -0.397223, -0.918155], atol=1e-4)
     np.testing.assert_allclose(label["pose_m"][0, 48:], [-0.027989, 0.081074, 0.67972], atol=1e-5)
     np.testing.assert_allclose(label["joint_2d"][0, 8], [370.8722, 180.1042], atol=0.01)
+
+
+@pytest.mark.slow
+def test_an_interrupted_set_is_taken_up_and_the_same(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in this process, taken up by two: neither that nor their number changes a byte."""
+    monkeypatch.setattr(dexycb, "film_take", stops_after(4, film_take))
+    with pytest.raises(KeyboardInterrupt):
+        make_dexycb(tmp_path / "again", size=SIZE, seed=SEED, workers=1)
+    monkeypatch.undo()
+    told: list[tuple[int, int]] = []
+    make_dexycb(tmp_path / "again", size=SIZE, seed=SEED, workers=2, progress=lambda *step: told.append(step))
+    assert told[0][0] > 0
+    assert contents(tmp_path / "again") == contents(made)
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]

@@ -14,7 +14,6 @@ from tasks.hands.hand import load_hand
 from tasks.layouts.ho3d import Ho3dV2, Ho3dV3
 from tasks.layouts.ho3d.depth import decode_depth
 from tasks.layouts.ho3d.files import V3, performance_of
-from tasks.layouts.ho3d.writer import make_sequence
 from tasks.synthesis import ho3d
 from tasks.synthesis.ho3d import (
     EVALUATION,
@@ -27,6 +26,7 @@ from tasks.synthesis.ho3d import (
     make_ho3d_v3,
 )
 from tasks.synthesis.making import signature
+from tests.tasks.synthesis.conftest import stops_after
 
 SIZE, SEED = 12, 3
 
@@ -196,13 +196,24 @@ def test_the_marker_tells_how_the_set_was_made(v3: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_number_of_processes_does_not_change_a_byte(v3: Path, tmp_path: Path) -> None:
-    make_ho3d_v3(tmp_path / "again", size=SIZE, seed=SEED, workers=2)
+def test_an_interrupted_set_is_taken_up_and_the_same(
+    v3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in this process, taken up by two: neither that nor their number changes a byte."""
+    monkeypatch.setattr(ho3d, "film_take", stops_after(2, film_take))
+    with pytest.raises(KeyboardInterrupt):
+        make_ho3d_v3(tmp_path / "again", size=SIZE, seed=SEED, workers=1)
+    monkeypatch.undo()
+    told: list[tuple[int, int]] = []
+    make_ho3d_v3(
+        tmp_path / "again", size=SIZE, seed=SEED, workers=2, progress=lambda *step: told.append(step)
+    )
+    assert told[0][0] > 0
     assert contents(tmp_path / "again") == contents(v3)
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
 def test_another_seed_shows_other_hands(v2: Path, tmp_path: Path) -> None:
-    make_sequence(tmp_path, V3, "train", "MC1")
     film_take(Take(tmp_path, V3, SEED + 1, 0, "MC1", (Sequence("MC1", "train", 1, False),)))
     first, other = (meta(root, "train", "MC1/0000")["handPose"] for root in (v2, tmp_path))
     assert np.abs(first - other).max() > 0.1

@@ -11,10 +11,12 @@ from tasks.errors import RequestError
 from tasks.geometry.rasteriser import rasterise
 from tasks.hands.hand import load_hand
 from tasks.layouts.interhand26m import InterHand26M, InterHandSamples
+from tasks.layouts.interhand26m.writer import annotation_fragments
 from tasks.synthesis import interhand26m
-from tasks.synthesis.interhand26m import CAPTURES, Made, Shard, make_interhand26m
+from tasks.synthesis.interhand26m import CAPTURES, Shard, make_interhand26m, make_shard
 from tasks.synthesis.making import signature
 from tasks.synthesis.two_hands_studio import backdrop
+from tests.tasks.synthesis.conftest import stops_after
 
 SIZE, SEED = 20, 3
 
@@ -81,9 +83,21 @@ def test_the_marker_tells_how_the_set_was_made(made: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_number_of_processes_does_not_change_a_byte(made: Path, tmp_path: Path) -> None:
-    make_interhand26m(tmp_path / "again", size=SIZE, seed=SEED, workers=2)
+def test_an_interrupted_set_is_taken_up_and_the_same(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in this process, taken up by two: neither that nor their number changes a byte."""
+    monkeypatch.setattr(interhand26m, "make_shard", stops_after(1, make_shard))
+    with pytest.raises(KeyboardInterrupt):
+        make_interhand26m(tmp_path / "again", size=SIZE, seed=SEED, workers=1)
+    monkeypatch.undo()
+    told: list[tuple[int, int]] = []
+    make_interhand26m(
+        tmp_path / "again", size=SIZE, seed=SEED, workers=2, progress=lambda *step: told.append(step)
+    )
+    assert told[0][0] > 0
     assert contents(tmp_path / "again") == contents(made)
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
 def test_a_small_set_is_the_beginning_of_a_larger_one(made: Path, tmp_path: Path) -> None:
@@ -162,12 +176,15 @@ def test_boxes_hold_the_joints_that_are_valid(made: Path) -> None:
     assert train.joint_valid[shown].mean() > 0.9
 
 
-def test_interacting_hands_are_near_and_hardly_meet(made: Path) -> None:
-    train = InterHand26M(made).split("train")
-    pairs = train.fits(train.mesh_frames())["verts_m"]
-    gaps = np.array([cKDTree(right).query(left)[0].min() for right, left in pairs])
-    assert gaps.max() < 0.07
-    assert np.median(gaps) < 0.03
+def test_interacting_hands_are_near_and_most_touch(made: Path) -> None:
+    layout = InterHand26M(made)
+    gaps = []
+    for split in ("train", "test"):
+        samples = layout.split(split)
+        pairs = samples.fits(samples.mesh_frames())["verts_m"]
+        gaps += [cKDTree(right).query(left)[0].min() for right, left in pairs]
+    assert max(gaps) < 0.07
+    assert np.median(gaps) < 0.004  # between vertices; the skin between them is nearer
 
 
 def test_a_wrist_is_as_far_from_the_middle_base_as_in_people(made: Path) -> None:
@@ -178,10 +195,10 @@ def test_a_wrist_is_as_far_from_the_middle_base_as_in_people(made: Path) -> None
 
 
 def test_progress_counts_the_images_of_all_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interhand26m, "make_shard", lambda shard: Made([], []))
+    monkeypatch.setattr(interhand26m, "make_shard", lambda shard: annotation_fragments([], []))
     told: list[tuple[int, int]] = []
     make_interhand26m(tmp_path / "out", 20, 0, workers=1, progress=lambda *step: told.append(step))
-    assert told == [(0, 44), (16, 44), (20, 44), (28, 44), (44, 44)]
+    assert told == [(0, 44), (20, 44), (28, 44), (44, 44)]
 
 
 @pytest.mark.parametrize(("size", "seed", "said"), [(0, 0, "size is 0"), (1, -1, "seed is -1")])
@@ -192,7 +209,7 @@ def test_impossible_requests_are_refused(tmp_path: Path, size: int, seed: int, s
 
 
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(shard: Shard) -> Made:
+    def fail(shard: Shard) -> None:
         (shard.root / "images").mkdir()
         raise KeyboardInterrupt
 

@@ -1,8 +1,48 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
 from tasks.errors import RequestError
 from tasks.hands.hand import load_hand
-from tasks.synthesis.making import followed, require_request, signature
+from tasks.synthesis.making import make_parts, require_request, signature
+from tasks.synthesis.unfinished import Unfinished, unfinished
+
+REQUEST = {
+    "generator": "toys", "generator_version": 1, "seed": 0, "size": 6, "hand_fingerprint": "0" * 16
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    root: Path
+    size: int
+
+
+PARTS = [Part(Path(), size) for size in (3, 1, 2)]
+
+
+def make(part: Part) -> str:
+    (part.root / f"{part.size}.txt").write_text("x" * part.size)
+    return str(part.size)
+
+
+def stop_at(size: int):
+    def make_or_stop(part: Part) -> str:
+        if part.size == size:
+            raise KeyboardInterrupt
+        return make(part)
+
+    return make_or_stop
+
+
+def steps(work: Unfinished, making, workers: int = 1) -> tuple[list[tuple[int, int]], Iterator]:
+    told: list[tuple[int, int]] = []
+    made = make_parts(
+        work, "toy", PARTS, making, lambda part: part.size, workers, lambda *step: told.append(step)
+    )
+    return told, made
 
 
 def test_a_size_or_seed_out_of_range_is_refused_in_a_sentence():
@@ -15,24 +55,30 @@ def test_a_size_or_seed_out_of_range_is_refused_in_a_sentence():
         require_request(1, -1, 9, "there are 9")
 
 
-def test_progress_counts_the_samples_of_the_parts_that_are_done():
-    told: list[tuple[int, int]] = []
-    pairs = list(followed([3, 1, 2], map(str, [3, 1, 2]), int, lambda *step: told.append(step)))
-    assert pairs == [(3, "3"), (1, "1"), (2, "2")]
-    assert told == [(0, 6), (3, 6), (4, 6), (6, 6)]
-    assert list(followed([5], ["x"], int, None)) == [(5, "x")]
+def test_results_come_in_the_order_of_parts_and_progress_counts_samples(tmp_path: Path):
+    with unfinished(tmp_path / "out", REQUEST) as work:
+        told, made = steps(work, make)
+        assert list(made) == list(zip(PARTS, "312", strict=True))
+        assert told == [(0, 6), (3, 6), (4, 6), (6, 6)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.txt", "2.txt", "3.txt"]
 
 
-def test_a_result_is_there_before_the_next_is_asked_for():
-    asked = []
+def test_finished_parts_count_at_once_and_are_not_made_again(tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), unfinished(tmp_path / "out", REQUEST) as work:
+        steps(work, stop_at(2))
+    with unfinished(tmp_path / "out", REQUEST) as work:
+        told, made = steps(work, stop_at(3))  # the first part would stop it
+        assert told == [(4, 6), (6, 6)]
+        assert [result for _, result in made] == ["3", "1", "2"]
 
-    def results():
-        for i in range(3):
-            asked.append(i)
-            yield i
 
-    for part, _ in followed([0, 1, 2], results(), lambda part: 1, None):
-        assert asked == list(range(part + 1))
+def test_processes_make_what_one_makes(tmp_path: Path):
+    for workers in (1, 2):
+        with unfinished(tmp_path / f"out{workers}", REQUEST) as work:
+            _, made = steps(work, make, workers)
+            assert [result for _, result in made] == ["3", "1", "2"]
+    for path in (tmp_path / "out1").iterdir():
+        assert path.read_bytes() == (tmp_path / "out2" / path.name).read_bytes()
 
 
 def test_the_signature_tells_how_a_set_was_made_and_of_which_hand():

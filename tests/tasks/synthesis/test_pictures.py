@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.synthesis.backgrounds import SCENE_PX, background, green_screen
-from tasks.synthesis.bank import SCENES_PER_TASK, BakeTask, Bank
+from tasks.synthesis.bank import BANK, SCENES_PER_TASK, BakeTask, Bank
 from tasks.synthesis.compositing import camera, evaluation_frame, over, training_versions
 from tasks.synthesis.objects import OCCLUDED_SHARE
 from tasks.synthesis.patterns import fractal_noise, scene, smooth_noise, surface
@@ -78,10 +78,10 @@ def test_backgrounds_and_green_screens_are_in_range() -> None:
 
 
 def test_a_baked_picture_is_the_drawn_one(tmp_path: Path) -> None:
-    baked, drawn = Bank(5, tmp_path), Bank(5, tmp_path / "nowhere")
-    BakeTask(baked, "evaluation", "skin", 2).run()
-    BakeTask(baked, "evaluation", "scenes", 1).run()
-    assert len(list(tmp_path.iterdir())) == 2
+    baked, drawn = Bank(5, tmp_path / BANK), Bank(5, tmp_path / "nowhere")
+    BakeTask(tmp_path, 5, "evaluation", "skin", 2).run()
+    BakeTask(tmp_path, 5, "evaluation", "scenes", 1).run()
+    assert len(list(baked.folder.iterdir())) == 2
     np.testing.assert_array_equal(baked.skin("evaluation", 2), drawn.skin("evaluation", 2))
     number = SCENES_PER_TASK + 3
     np.testing.assert_array_equal(baked.scene("evaluation", number), drawn.scene("evaluation", number))

@@ -1,5 +1,9 @@
 import operator
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +29,32 @@ def test_a_killed_process_is_a_sentence() -> None:
         process_map(2) as each,
     ):
         list(each(os._exit, [1]))
+
+
+def test_processes_leave_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time\n"
+        "from tasks.synthesis.processes import process_map\n"
+        "if __name__ == '__main__':\n"
+        "    with process_map(2) as each:\n"
+        "        print(*set(each(PID)), flush=True)\n"
+        "        list(each(time.sleep, [60, 60]))\n"
+    ).replace("each(PID)", "each(tests.tasks.synthesis.test_processes.slowly_pid, range(4))")
+    script = tmp_path / "parent.py"
+    script.write_text("import tests.tasks.synthesis.test_processes\n" + code)
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def slowly_pid(_: int) -> int:
+    time.sleep(0.3)
+    return os.getpid()

@@ -189,6 +189,24 @@ def test_images_without_annotation_and_repeated_ids_are_named(dataset: Path) -> 
             "0/100/left",
             "'pose' holds NaN or infinite numbers",
         ),
+        (
+            "MANO_NeuralAnnot",
+            lambda c: c["0"]["100"]["left"].__setitem__("trans", [float("nan")] * 3),
+            "0/100/left",
+            "'trans' holds NaN or infinite numbers",
+        ),
+        (
+            "MANO_NeuralAnnot",
+            lambda c: c["0"]["100"].__setitem__("left", {}),
+            "0/100/left",
+            "lacks 'pose'",
+        ),
+        (
+            "MANO_NeuralAnnot",
+            lambda c: c["0"]["100"]["left"].__setitem__("pose", []),
+            "0/100/left",
+            "'pose' has shape (0,): (48,) expected",
+        ),
     ],
 )
 def test_a_record_that_cannot_be_read_is_named_with_the_reason(
@@ -341,6 +359,53 @@ def test_valid_joints_outside_the_image_or_behind_the_camera_are_told(dataset: P
         and p.endswith("that are valid but do not project into the image")
         for p in found
     )
+
+
+def test_an_image_that_shows_nothing_of_its_hands_is_told(dataset: Path) -> None:
+    def aim_away(content: dict) -> None:
+        content["0"]["princpt"]["400"] = [5000, 250]
+
+    def agree(content: dict) -> None:
+        for annotation in content["annotations"][:4:2]:
+            annotation["joint_valid"] = [[0]] * 42
+
+    edit(dataset, "camera", aim_away)
+    edit(dataset, "data", agree)
+    text = "shows no hand: every annotated joint projects outside the image"
+    assert problems(dataset) == [f"{DATA}[annotation {i}]: {text}" for i in (0, 2)]
+
+
+def test_one_hand_outside_the_image_is_no_problem(dataset: Path) -> None:
+    def lose_left(content: dict) -> None:
+        content["0"]["100"]["world_coord"][21:] = [[9e4, 0, 0]] * 21
+        content["0"]["100"]["joint_valid"][21:] = [[1]] + [[0]] * 20
+
+    def agree(content: dict) -> None:
+        for annotation in content["annotations"][:2]:
+            annotation["joint_valid"][21:] = [[0]] * 21
+
+    edit(dataset, "joint_3d", lose_left)
+    edit(dataset, "data", agree)
+    edit(dataset, "MANO_NeuralAnnot", lambda content: content["0"]["100"].update(left=None))
+    assert problems(dataset) == []
+
+
+def test_an_interacting_frame_may_lack_a_fit_but_not_all_of_them(dataset: Path) -> None:
+    def lose(frame: tuple[str, str]) -> None:
+        edit(
+            dataset,
+            "MANO_NeuralAnnot",
+            lambda content: content[frame[0]][frame[1]].update(left=None),
+        )
+
+    lose(("0", "100"))
+    assert problems(dataset) == []
+    test = InterHand26M(dataset).split("test")
+    assert test.fits(np.arange(len(test)))["verts_m"].shape[:2] == (8, 2)
+    assert len(test.mesh_frames()) == 2
+    lose(("3", "103"))
+    text = "has both fits for none of 4 interacting images, as protocols on meshes need"
+    assert problems(dataset) == [f"{FITS}: {text}"]
 
 
 def test_a_valid_joint_without_annotation_is_told(dataset: Path) -> None:

@@ -1,0 +1,1 @@
+"""IntagHand: interacting attention graph for both hands' meshes from one image (CVPR 2022)."""
