@@ -20,7 +20,7 @@ from suite.home import read_json
 from suite.train import resumable
 from tests.suite.standins import SPECS, write_presets
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1800)]
 
 SOURCES = Path(__file__).parents[2]
 CASES = {"relay": ["--set", "polish=on", "--set", "training.epochs=25", "--set", "training.batch_size=4"]}
@@ -66,7 +66,7 @@ class Run:
                 stdout=subprocess.PIPE, stderr=stderr, text=True,
             )  # fmt: skip
 
-    def wait_for(self, condition, seconds=300):
+    def wait_for(self, condition, seconds=600):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self.driver.poll() is None, self.said.read_text()
@@ -104,7 +104,7 @@ class Run:
     def __exit__(self, *error):
         if self.driver.poll() is None:
             self.driver.send_signal(signal.SIGINT)
-            self.driver.wait(60)
+            self.driver.wait(120)
 
     def cell(self):
         """The cell that is printed at the end."""
