@@ -6,7 +6,7 @@ from tasks.hands.hand import HandModel, load_hand
 from tasks.two_hands.augmentation import mirrored
 from tasks.two_hands.batch import TwoHandBatch
 
-SIZE, SIDE = 64, 24
+SIZE, SIDE = 64, 16
 RIGHT = 1
 """The position of a right hand alone."""
 
