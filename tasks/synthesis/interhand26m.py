@@ -43,7 +43,7 @@ from tasks.synthesis.two_hands_studio import FRAME_PX, N_CAMERAS, Studio, studio
 from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Raise it when the same seed would give other bytes: synthetic data are cached by it."""
 VIEWS = 4
 """Cameras that see a frame: every other one of the ring, in turns."""
