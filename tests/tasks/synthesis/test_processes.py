@@ -31,6 +31,18 @@ def test_a_killed_process_is_a_sentence() -> None:
         list(each(os._exit, [1]))
 
 
+def test_an_error_does_not_wait_for_what_is_being_done() -> None:
+    def stop() -> None:
+        with process_map(2) as each:
+            next(each(time.sleep, [0.01, 120, 120]))
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert time.monotonic() - started < 60
+
+
 def test_processes_leave_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, sys, time\n"
