@@ -23,7 +23,13 @@ from tests.suite.standins import SPECS, write_presets
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1800)]
 
 SOURCES = Path(__file__).parents[2]
-CASES = {"relay": ["--set", "polish=on", "--set", "training.epochs=25", "--set", "training.batch_size=4"]}
+CASES = {
+    "relay": ["--set", "polish=on", "--set", "training.epochs=25", "--set", "training.batch_size=4"],
+    "im2hands": [
+        "--set", "refiner.use=on", "--set", "refiner.training.epochs=1", "--set", "initial.training.epochs=1",
+        "--set", "refinement.training.epochs=25", "--set", "refinement.training.batch_size=4",
+    ],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
