@@ -69,7 +69,13 @@ def write_segmentation(root: Path, version: Version, frame: str, hand: np.ndarra
 def write_meta(root: Path, split: SplitName, frame: str, meta: Mapping[str, Any]) -> None:
     """A frame's annotation (``annotations.training_meta`` or ``evaluation_meta``); the same content, the same bytes."""
     with meta_path(root, split, frame).open("wb") as file:
-        pickle.dump(dict(meta), file, protocol=2)
+        pickle.dump({key: _plain(value) for key, value in meta.items()}, file, protocol=2)
+
+
+def _plain(value: Any) -> Any:
+    """An array with numpy's own type object, which a pickle refers to: unpickled ones, as numba's cache gives its
+    results, are equal but written out anew."""
+    return value.astype(np.dtype(value.dtype.str)) if isinstance(value, np.ndarray) else value
 
 
 def truth_fragments(truth: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:
