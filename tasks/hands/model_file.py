@@ -18,6 +18,7 @@ Our own files add ``vt``, ``ft`` (texture atlas), ``tips``, ``wrist_loop``, ``na
 import hashlib
 import math
 import pickle
+import threading
 import zipfile
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -45,6 +46,8 @@ _FILE_KEYS = {  # key in the file -> field here, shape with V and F free
 }
 _OWN_KEYS = ("vt", "ft", "tips", "wrist_loop", "name", "side", "about")
 _MAX_ENTRY_BYTES = 64 * 2**20
+_ONE_HEADER = threading.Lock()
+"""numpy parses headers as Python, and parsers in several threads disturb each other up to CPython 3.11 (gh-106905)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,12 +182,15 @@ def load_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         reader = (
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
-        shape, _, dtype = reader(file)
+        with _ONE_HEADER:
+            shape, by_columns, dtype = reader(file)
         size = math.prod(shape) * dtype.itemsize
         if dtype.hasobject or size > min(info.file_size, _MAX_ENTRY_BYTES):
             raise ValueError(f"{info.filename} holds objects or claims {size} bytes")
-    with archive.open(info) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        content = bytearray(file.read(size))
+    if len(content) < size:
+        raise ValueError(f"{info.filename} ends after {len(content)} of {size} bytes")
+    return np.ndarray(shape, dtype, content, order="F" if by_columns else "C")
 
 
 def _model_from(content: dict[str, Any], path: Path) -> HandModelData:
