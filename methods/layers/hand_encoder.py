@@ -61,8 +61,8 @@ class HandEncoder(nn.Module):
         self.image_channels = tuple(reversed(channels))
         self.decoder_width = width
         self.map_sizes = _map_sizes(self.backbone, image_size_px)
-        self.heatmap_decoder = MapDecoder(channels[-1], width, len(channels))
-        self.dense_decoder = MapDecoder(channels[-1], width, len(channels))
+        self.heatmap_decoder = MapDecoder(self.image_channels, width, config.skips)
+        self.dense_decoder = MapDecoder(self.image_channels, width, config.skips)
         self.heatmap_head = nn.Conv2d(width, N_HEATMAPS, 1) if with_heads else None
         self.dense_head = nn.Conv2d(width, N_MASKS + N_DENSE, 1) if with_heads else None
 
@@ -84,24 +84,29 @@ class HandEncoder(nn.Module):
 class MapDecoder(nn.Module):
     """From the coarsest map upwards: a 1x1 convolution, then one 3x3 convolution per finer level on the enlarged map.
 
-    Reads the coarsest map alone; the sizes of the others say how far to enlarge.
+    As released it reads the coarsest map alone, and the sizes of the others say how far to enlarge; with ``skips`` each
+    finer map is reduced and added to the enlarged one.
     """
 
-    def __init__(self, channels_in: int, width: int, levels: int) -> None:
+    def __init__(self, channels: tuple[int, ...], width: int, skips: bool) -> None:
+        """``channels`` of the maps, coarsest first."""
         super().__init__()
-        inputs = (channels_in, *[width] * (levels - 1))
+        inputs = (channels[0], *[width] * (len(channels) - 1))
         self.levels = nn.ModuleList(
             _conv_relu_bn(channels, width, kernel=1 if i == 0 else 3) for i, channels in enumerate(inputs)
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.skips = nn.ModuleList(nn.Conv2d(finer, width, 1, bias=False) for finer in channels[1:] if skips)
         xavier(self)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        x, decoded = maps[0], []
-        for level, like in zip(self.levels, maps, strict=True):
-            if x.shape[-2:] != like.shape[-2:]:
-                x = F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
-            x = level(x)
-            decoded.append(x)
+        decoded = [self.levels[0](maps[0])]
+        for i, finer in enumerate(maps[1:]):
+            x = decoded[-1]
+            if x.shape[-2:] != finer.shape[-2:]:
+                x = F.interpolate(x, finer.shape[-2:], mode="bilinear", align_corners=False)
+            if self.skips:
+                x = x + self.skips[i](finer)
+            decoded.append(self.levels[i + 1](x))
         return decoded
 
 

@@ -11,3 +11,7 @@ class HandEncoderConfig(Strict):
 
     backbone: BackboneConfig = BackboneConfig()
     decoder_width: int = Field(128, ge=4, description="channels of every level of both decoders")
+    skips: bool = Field(
+        False,
+        description="whether the decoders see the finer maps of the image network too; released: the coarsest alone",
+    )

@@ -51,6 +51,19 @@ def test_the_two_decoders_are_apart_and_read_the_coarsest_map_alone() -> None:
     assert all(p.grad is None for p in encoder.dense_decoder.parameters())
 
 
+def test_with_skips_a_decoder_sees_the_finer_maps_where_they_are_and_no_other_place() -> None:
+    torch.manual_seed(0)
+    decoder = HandEncoder(SMALL.model_copy(update={"skips": True}), 64, with_heads=False).eval().dense_decoder
+    maps = [torch.rand(1, c, s, s, requires_grad=True) for c, s in ((16, 4), (12, 8), (8, 16))]
+    decoder(maps)[-1][0, :, 9, 9].sum().backward()
+    finest = maps[2].grad
+    assert finest is not None
+    rows, columns = finest[0].abs().sum(0).nonzero().T
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (8, 10, 8, 10)
+    assert maps[1].grad is not None
+    assert maps[1].grad.abs().sum() > 0
+
+
 def test_samples_do_not_mix_in_evaluation() -> None:
     torch.manual_seed(0)
     encoder = HandEncoder(SMALL, 64, with_heads=True).eval()
