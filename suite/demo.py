@@ -25,11 +25,11 @@ class Programme:
 
 
 PROGRAMMES: dict[str, Programme] = {
-    "single_hand": Programme((Entry("amvur", {"supervision": "weak"}),)),
+    "single_hand": Programme((Entry("amvur", {"supervision": "weak"}),), size=1500),
     "two_hands": Programme(
         (Entry("digit+halo"), Entry("digit+im2hands"), Entry("im2hands", {"refinement.use": "false"})),
         protocol="im2hands",
-        size=400,
+        size=320,
     ),
 }
 
