@@ -20,7 +20,8 @@ SMOOTH = 0.05
 SIGMA_CELLS = 2.0
 """Of heatmaps, as released."""
 WEIGHTS = {"heatmaps": 1.0, "masks": 0.1, "dense": 0.3}
-"""Of an encoder that is prepared for hands: IntagHand's over that of heatmaps, its masks by cross-entropy."""
+"""Of an encoder that is prepared for hands: IntagHand's over that of heatmaps, but for masks, which are learnt by
+cross-entropy here."""
 
 
 def head_loss(heads: HandHeads, batch: Any, pair: HandPair, image_size_px: int) -> Tensor:

@@ -46,16 +46,19 @@ class HandAttention(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-    """Learned places, which the hands share, then graph, image and the other hand."""
+    """More vertices than before, learned places, which the hands share, then graph, image and the other hand."""
+
+    nearest_coarser: Tensor
 
     def __init__(
-        self, config: GraphConfig, index: int, matrix: Tensor, map_channels: int, map_size: int
+        self, config: GraphConfig, index: int, graph: GraphLevel, map_channels: int, map_size: int
     ) -> None:
         super().__init__()
         width_in, width = config.widths[index : index + 2]
-        self.places = nn.Embedding(len(matrix), width_in)
+        self.register_buffer("nearest_coarser", graph.nearest_coarser, persistent=False)
+        self.places = nn.Embedding(len(graph.vertices), width_in)
         self.graphs = nn.ModuleList(
-            GraphBlocks(width_in, width, matrix, blocks=config.blocks, dropout=config.dropout)
+            GraphBlocks(width_in, width, graph.matrix, blocks=config.blocks, dropout=config.dropout)
             for _ in range(HANDS)
         )
         looks = HANDS if config.image_attention else 0
@@ -69,6 +72,8 @@ class DecoderLevel(nn.Module):
         self.across = HandAttention(width, config.heads, config.dropout) if config.hand_attention else None
 
     def forward(self, hands: list[Tensor], feature_map: Tensor) -> list[Tensor]:
+        if len(self.nearest_coarser):
+            hands = [hand.index_select(1, self.nearest_coarser) for hand in hands]
         hands = [graph(hand + self.places.weight) for graph, hand in zip(self.graphs, hands, strict=True)]
         if self.looks:
             hands = [look(hand, feature_map) for look, hand in zip(self.looks, hands, strict=True)]
@@ -80,7 +85,6 @@ class GraphDecoder(nn.Module):
     vertices on the last level."""
 
     start: Tensor
-    nearest_coarser: list[Tensor]
 
     def __init__(
         self,
@@ -99,19 +103,14 @@ class GraphDecoder(nn.Module):
         )
         xavier(self.enter)
         self.register_buffer("start", 2 * coordinates[levels[0].vertices] - 1, persistent=False)
-        for i, level in enumerate(levels[1:], start=1):
-            self.register_buffer(f"nearest_coarser_{i}", level.nearest_coarser, persistent=False)
         self.levels = nn.ModuleList(
-            DecoderLevel(config, i, level.matrix, map_channels, size)
+            DecoderLevel(config, i, level, map_channels, size)
             for i, (level, size) in enumerate(zip(levels, map_sizes, strict=True))
         )
 
     def forward(self, features: Tensor, maps: list[Tensor]) -> list[Tensor]:
         hands = [self._entered(enter(features)) for enter in self.enter]
-        for i, (level, feature_map) in enumerate(zip(self.levels, maps, strict=True)):
-            if i:
-                nearest = getattr(self, f"nearest_coarser_{i}")
-                hands = [hand.index_select(1, nearest) for hand in hands]
+        for level, feature_map in zip(self.levels, maps, strict=True):
             hands = level(hands, feature_map)
         return hands
 

@@ -1,6 +1,7 @@
 """IntagHand as a method: one stage, trained on frames with two fitted hands."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -8,13 +9,13 @@ from torch import Tensor, nn
 
 from methods.base import Method, Progress, Stage
 from methods.baselines.intaghand.config import IntagHandConfig
-from methods.baselines.intaghand.hierarchy import mesh_hierarchy
 from methods.baselines.intaghand.losses import intaghand_loss
 from methods.baselines.intaghand.model import IntagHandModule
 from methods.baselines.intaghand.spec import SPEC
 from methods.config import MethodConfig
 from methods.layers.hand_pair import HandPair
 from methods.layers.precision import full_precision
+from tasks.geometry.mesh import coarse_vertices
 from tasks.hands.hand import HandModel
 from tasks.two_hands.selection import pairs
 
@@ -25,9 +26,13 @@ class IntagHandStage(Stage):
     name = "intaghand"
 
     def __init__(self, config: IntagHandConfig, hand: HandModel) -> None:
-        self.config = config
-        self.pair = HandPair(hand)
-        self.coarse_vertices = mesh_hierarchy(hand, config.graph.vertices)[-1].vertices
+        self.config, self.hand, self.pair = config, hand, HandPair(hand)
+
+    @cached_property
+    def coarse_vertices(self) -> Tensor:
+        """(n,) int64: those of the last graph; not chosen before a loss asks for them."""
+        data, count = self.hand.data, self.config.graph.vertices[-1]
+        return torch.from_numpy(coarse_vertices(data.v_template, data.faces, count))
 
     def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
         """Frames with two fitted hands, as in the released preparation."""

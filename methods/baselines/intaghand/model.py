@@ -44,8 +44,6 @@ class IntagHandOutput:
 class IntagHandModule(nn.Module):
     """``forward(image (B, 3, S, S)) -> IntagHandOutput``."""
 
-    coarse_vertices: Tensor
-
     def __init__(self, config: IntagHandConfig, hand: HandModel) -> None:
         super().__init__()
         self.config = config
@@ -58,7 +56,6 @@ class IntagHandModule(nn.Module):
             graph, levels, self.pair.coordinates, self.encoder.features, config.fused_width,
             self.encoder.map_sizes[: len(levels)],
         )  # fmt: skip
-        self.register_buffer("coarse_vertices", levels[-1].vertices, persistent=False)
         self.upsample = _upsampling(hand, coarse_mesh(hand, graph.vertices[-1]), config)
         width = graph.widths[-1]
         self.coordinates = nn.Linear(width, 3)

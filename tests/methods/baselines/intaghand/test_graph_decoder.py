@@ -60,7 +60,8 @@ def test_cross_hand_attention_treats_both_directions_alike() -> None:
 def test_finer_vertices_start_as_copies_of_the_nearest_coarser_one(hand: HandModel) -> None:
     net = decoder(hand, GRAPH)
     seen: list[torch.Tensor] = []
-    net.levels[1].register_forward_pre_hook(lambda module, args: seen.append(args[0][0]))
+    second = net.levels[1]
+    second.graphs[0].register_forward_pre_hook(lambda _, args: seen.append(args[0] - second.places.weight))
     after_first: list[torch.Tensor] = []
     net.levels[0].register_forward_hook(lambda module, args, out: after_first.append(out[0]))
     net(*inputs())
