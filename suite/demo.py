@@ -29,7 +29,7 @@ PROGRAMMES: dict[str, Programme] = {
     "two_hands": Programme(
         (Entry("digit+halo"), Entry("digit+im2hands"), Entry("im2hands", {"refinement.use": "false"})),
         protocol="im2hands",
-        size=320,
+        size=240,
     ),
 }
 
