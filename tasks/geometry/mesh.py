@@ -42,11 +42,20 @@ def edge_graph(verts: np.ndarray, faces: np.ndarray) -> csr_array:
     return coo_array((np.r_[length, length], (np.r_[a, b], np.r_[b, a])), shape=(size, size)).tocsr()
 
 
+def is_closed(faces: np.ndarray) -> bool:
+    """Whether every edge of faces (F, 3) is run along as often in the one direction as in the other.
+
+    Pieces may touch or cross, and a face may be a line.
+    """
+    start, end = faces.ravel().astype(np.int64), np.roll(faces, -1, axis=1).ravel().astype(np.int64)
+    base = int(faces.max(initial=0)) + 1
+    return bool((np.sort(start * base + end) == np.sort(end * base + start)).all())
+
+
 def watertight_problem(verts: np.ndarray, faces: np.ndarray) -> str | None:
     """What keeps a mesh (V, 3), (F, 3) from having an inside, as the end of "the mesh ..."; None if nothing does.
 
-    Closed means that as many faces run along each edge one way as the other, so pieces may touch or cross. Outwards is
-    judged by the volume of the whole, which a mesh without any fails too.
+    Outwards is judged by the volume of the whole, which a mesh without any fails too.
     """
     if not len(faces):
         return "has no faces"
@@ -54,18 +63,22 @@ def watertight_problem(verts: np.ndarray, faces: np.ndarray) -> str | None:
         return "has a vertex that is not finite"
     if faces.min() < 0 or faces.max() >= len(verts):
         return f"names vertices beyond its {len(verts)}"
+    if not is_closed(faces):
+        return _open_edges(faces)
+    if not _volume(verts, faces) > 0:
+        return "is inside out: its faces wind inwards or enclose no volume"
+    return None
+
+
+def _open_edges(faces: np.ndarray) -> str:
     ends = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
     ends = ends[ends[:, 0] != ends[:, 1]]
-    edge = ends.min(axis=1) * len(verts) + ends.max(axis=1)
+    edge = ends.min(axis=1) * (int(faces.max()) + 1) + ends.max(axis=1)
     _, place, count = np.unique(edge, return_inverse=True, return_counts=True)
     if (count % 2).any():
         return f"is open along {(count % 2).sum()} border edges"
     balance = np.bincount(place, np.where(ends[:, 0] < ends[:, 1], 1, -1))
-    if balance.any():
-        return f"winds inconsistently at {np.count_nonzero(balance)} edges"
-    if not _volume(verts, faces) > 0:
-        return "is inside out: its faces wind inwards or enclose no volume"
-    return None
+    return f"winds inconsistently at {np.count_nonzero(balance)} edges"
 
 
 def coarse_vertices(v_template: np.ndarray, faces: np.ndarray, n: int) -> np.ndarray:

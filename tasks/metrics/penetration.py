@@ -12,6 +12,8 @@ from tasks.geometry.inside import crossings, winding_number
 from tasks.metrics.occupancy import Mesh
 
 SPACING_M = 0.001
+MOST_LINES = 400
+"""Along an axis. Two hands share boxes of less than 0.3 m; over hands beyond all bounds the lines lie farther apart."""
 
 
 class Penetration(NamedTuple):
@@ -34,14 +36,15 @@ def penetration(first: Mesh, second: Mesh, spacing_m: float = SPACING_M) -> Pene
 
 
 def shared_volume(first: Mesh, second: Mesh, spacing: float) -> float:
-    """Volume inside both meshes, in the cube of their unit."""
+    """Volume inside both meshes, in the cube of their unit, over ``MOST_LINES`` along x and y at most."""
     boxes = [(verts.double().amin(0), verts.double().amax(0)) for verts, _ in (first, second)]
     low, high = torch.maximum(boxes[0][0], boxes[1][0]), torch.minimum(boxes[0][1], boxes[1][1])
     if not (high > low).all():
         return 0.0
+    spacings = [max(spacing, side / MOST_LINES) for side in (high - low)[:2].tolist()]
     axes = [
-        torch.arange(a + 0.5 * spacing, max(a + 0.5 * spacing, b), spacing, dtype=torch.float64)
-        for a, b in zip(low[:2].tolist(), high[:2].tolist(), strict=True)
+        torch.arange(a + 0.5 * step, max(a + 0.5 * step, b), step, dtype=torch.float64)
+        for a, b, step in zip(low[:2].tolist(), high[:2].tolist(), spacings, strict=True)
     ]
     lines = torch.cartesian_prod(*axes).to(low.device)
     found = [crossings(lines, *mesh) for mesh in (first, second)]
@@ -52,7 +55,7 @@ def shared_volume(first: Mesh, second: Mesh, spacing: float) -> float:
     order = order[line[order].argsort(stable=True)]
     # Each line enters a mesh as often as it leaves it, so the running counts are 0 again where the next line begins.
     inside = (steps[order].cumsum(0) > 0).all(dim=1)[:-1]
-    return float((z[order].diff() * inside).sum() * spacing**2)
+    return float((z[order].diff() * inside).sum() * spacings[0] * spacings[1])
 
 
 def _depth_m(mesh: Mesh, other: Mesh) -> float:

@@ -6,12 +6,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 import trimesh
 
+from tasks.geometry.mesh import is_closed
 from tasks.hands.hand import HandModel
 from tasks.hands.skeleton import Side
 from tasks.ragged import Fields
 from tasks.two_hands.dataset import SIDES
 from tasks.two_hands.prediction import TwoHandPrediction
-from tasks.two_hands.solids import is_closed, sealed
+from tasks.two_hands.solids import sealed
 
 FORMATS = ("ply", "obj")
 
@@ -57,4 +58,4 @@ def hand_meshes(
                 continue
             verts, faces = sealed(mesh[0], hands[side]) if seal and not free else mesh
             kind: Literal["surface", "hand model"] = "surface" if free else "hand model"
-            yield HandMesh(sample, side, kind, verts.numpy(), faces.numpy(), is_closed(faces))
+            yield HandMesh(sample, side, kind, verts.numpy(), faces.numpy(), is_closed(faces.numpy()))

@@ -7,11 +7,11 @@ measured on those alone: a hand without one is missing, whatever vertices stand 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tasks.errors import RequestError
+from tasks.geometry.mesh import is_closed
 from tasks.geometry.surface import seal
 from tasks.hands.hand import HandModel
 from tasks.two_hands.dataset import SIDES
@@ -79,19 +79,13 @@ def sealed(verts: Tensor, hand: HandModel) -> Solid:
     return Solid(torch.from_numpy(closed), torch.from_numpy(faces))
 
 
-def is_closed(faces: Tensor) -> bool:
-    """Whether every edge of faces (F, 3) is run along as often in the one direction as in the other."""
-    corners = faces.numpy().astype(np.int64)
-    start, end = corners.ravel(), np.roll(corners, -1, axis=1).ravel()
-    base = int(corners.max(initial=0)) + 1
-    return bool((np.sort(start * base + end) == np.sort(end * base + start)).all())
-
-
 def _free_hand(verts: Tensor, faces: Tensor, wrist_m: Tensor) -> PredictedHand:
     mesh = Solid(verts, faces)
     if not len(faces) or wrist_m.isnan().any():
         return PredictedHand(mesh, wrist_m, "no_mesh")
-    return PredictedHand(mesh, wrist_m, _size_problem(mesh) or ("" if is_closed(faces) else "open_mesh"))
+    return PredictedHand(
+        mesh, wrist_m, _size_problem(mesh) or ("" if is_closed(faces.numpy()) else "open_mesh")
+    )
 
 
 def _size_problem(mesh: Solid) -> Problem:

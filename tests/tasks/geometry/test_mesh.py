@@ -9,6 +9,7 @@ from tasks.geometry.mesh import (
     coarse_vertices,
     edge_faces,
     edge_graph,
+    is_closed,
     mesh_edges,
     upsampling_weights,
     watertight_problem,
@@ -145,6 +146,18 @@ def test_closed_pieces_that_cross_or_share_an_edge_have_no_problem():
     tetrahedron = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
     other = np.array([0, 1, 4, 5, 0, 0])[tetrahedron]
     assert watertight_problem(verts, np.concatenate([tetrahedron, other])) is None
+
+
+def test_edges_of_more_than_two_faces_are_no_border():
+    """Two closed boxes that share an edge, as marching cubes may leave them."""
+    box = trimesh.creation.box()
+    verts, faces = np.array(box.vertices), np.array(box.faces)
+    both = np.concatenate([verts, verts + np.array([1, 1, 0])]), np.concatenate([faces, faces + len(verts)])
+    whole = trimesh.Trimesh(*both, process=True, merge_norm=True, merge_tex=True)
+    assert len(whole.vertices) == 14
+    assert not whole.is_watertight
+    assert is_closed(np.array(whole.faces))
+    assert not is_closed(np.array(whole.faces)[1:])
 
 
 def test_a_face_that_is_a_line_neither_opens_nor_closes_a_mesh():

@@ -69,6 +69,13 @@ def test_meshes_that_do_not_touch_share_nothing():
     ) == (0, 0)
 
 
+def test_meshes_of_any_size_are_measured_with_few_lines():
+    first, second = box((300, 300, 300)), box((300, 300, 300), (100, 100, 100))
+    assert 1e-6 * penetration(first, second).volume_cm3 == pytest.approx(200**3, rel=0.02)
+    thin = box((1e4, 1e-3, 1e-3)), box((1e4, 1e-3, 1e-3))
+    assert shared_volume(*thin, 1e-4) == pytest.approx(1e4 * 1e-6, rel=0.02)
+
+
 def test_a_missing_mesh_is_undefined():
     lost = (torch.full((8, 3), torch.nan), box((1, 1, 1))[1])
     empty = (torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))

@@ -11,7 +11,7 @@ from tasks.registry import PROTOCOLS
 from tasks.two_hands import surfaces
 from tasks.two_hands.meshes import regressed_joints
 from tasks.two_hands.prediction import TwoHandPrediction
-from tasks.two_hands.solids import PROBLEMS, Solid, is_closed, predicted_pair
+from tasks.two_hands.solids import PROBLEMS, Solid, predicted_pair
 from tests.tasks.two_hands.free_surfaces import SIDES, as_fields, closed, marched, subdivided
 
 COUNT = 20_000
@@ -184,18 +184,6 @@ def test_a_surface_without_a_wrist_cannot_be_put(measured, joints_m, solids):
 def test_vertices_beside_surfaces_do_not_stand_in_for_them(measured, true_m, joints_m, solids):
     fields = as_fields([[solids[0], None]], joints_m) | {"verts_cam_m": true_m.numpy()}
     assert measured(fields)["no_mesh"] == 0.5
-
-
-def test_edges_of_more_than_two_faces_are_no_border():
-    """Two closed boxes that share an edge, as marching cubes may leave them."""
-    box = trimesh.creation.box()
-    verts, faces = np.array(box.vertices), np.array(box.faces)
-    both = np.concatenate([verts, verts + np.array([1, 1, 0])]), np.concatenate([faces, faces + len(verts)])
-    whole = trimesh.Trimesh(*both, process=True, merge_norm=True, merge_tex=True)
-    assert len(whole.vertices) == 14
-    assert not whole.is_watertight
-    assert is_closed(torch.from_numpy(np.array(whole.faces)))
-    assert not is_closed(torch.from_numpy(np.array(whole.faces)[1:]))
 
 
 def test_surfaces_alone_have_all_numbers_but_those_of_the_models_vertices(task, dataset, pairs, few_points):
