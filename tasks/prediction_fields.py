@@ -1,5 +1,7 @@
 """The fields of a prediction by task: the shape of one record of each, and the check that every scorer begins with."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tasks.errors import RequestError, unknown_name
@@ -9,8 +11,21 @@ N_VERTS = 778
 REQUIRED = "joints_cam_m"
 SURFACE_VERTS, SURFACE_FACES = "surface_verts_cam_m", "surface_faces"
 
+CHECKED_ROWS = 2**20
+
 Shape = tuple[int | None, ...]
 """The shape of one record; None is any number."""
+
+
+class Rows(NamedTuple):
+    """What a ``Ragged`` field holds of one record."""
+
+    parts: int
+    width: int
+    """Numbers in a row."""
+    whole: bool = False
+    """Whether they are whole numbers."""
+
 
 SHAPES: dict[str, dict[str, Shape]] = {
     "single_hand": {
@@ -30,11 +45,11 @@ SHAPES: dict[str, dict[str, Shape]] = {
 }
 """Task -> field -> shape of one record. ``tasks.registry`` says what the fields mean."""
 
-RAGGED_SHAPES: dict[str, dict[str, tuple[int, int]]] = {
+RAGGED_SHAPES: dict[str, dict[str, Rows]] = {
     "single_hand": {},
-    "two_hands": {SURFACE_VERTS: (2, 3), SURFACE_FACES: (2, 3)},
+    "two_hands": {SURFACE_VERTS: Rows(2, 3), SURFACE_FACES: Rows(2, 3, whole=True)},
 }
-"""Task -> field that is ``Ragged`` -> parts of one record, and width of a row."""
+"""Task -> field that is ``Ragged`` -> its rows."""
 
 
 def check_shapes(fields: Fields, task: str, count: int) -> None:
@@ -69,18 +84,19 @@ def _check_dense(name: str, values: Field, one: Shape, count: int) -> None:
         raise RequestError(f"prediction field '{name}' has shape {shape}: expected {wanted}.")
 
 
-def _check_ragged(name: str, values: Field, one: tuple[int, int], count: int) -> None:
+def _check_ragged(name: str, values: Field, one: Rows, count: int) -> None:
     if not isinstance(values, Ragged):
         raise RequestError(f"prediction field '{name}' is one array: expected rows with counts (Ragged).")
-    parts, width = one
-    if values.shape != (count, parts):
+    if values.shape != (count, one.parts):
         raise RequestError(
-            f"prediction field '{name}' has shape {values.shape} of counts: expected {(count, parts)}."
+            f"prediction field '{name}' has shape {values.shape} of counts: expected {(count, one.parts)}."
         )
-    if values.values.shape[1:] != (width,):
+    if values.values.shape[1:] != (one.width,):
         raise RequestError(
-            f"prediction field '{name}' has shape {values.values.shape} of rows: expected (N, {width})."
+            f"prediction field '{name}' has shape {values.values.shape} of rows: expected (N, {one.width})."
         )
+    if one.whole and values.values.dtype.kind not in "iu":
+        raise RequestError(f"prediction field '{name}' holds {values.values.dtype}: expected whole numbers.")
 
 
 def _check_faces(verts: Field | None, faces: Field | None) -> None:
@@ -88,13 +104,14 @@ def _check_faces(verts: Field | None, faces: Field | None) -> None:
         raise RequestError(
             f"the predictions have one of '{SURFACE_VERTS}' and '{SURFACE_FACES}': expected both or neither."
         )
-    if faces.values.dtype.kind not in "iu":
-        raise RequestError(f"'{SURFACE_FACES}' holds {faces.values.dtype}: expected whole numbers.")
-    n_verts = np.repeat(verts.counts.ravel(), faces.counts.ravel())[:, None]
-    bad = ((faces.values < 0) | (faces.values >= n_verts)).any(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise RequestError(
-            f"face {row} of '{SURFACE_FACES}' is {faces.values[row].tolist()} in a mesh of {int(n_verts[row, 0])} "
-            "vertices: expected numbers from 0 on, within its own mesh."
-        )
+    sizes = verts.counts.ravel()
+    for start in range(0, len(faces.values), CHECKED_ROWS):
+        block = faces.values[start : start + CHECKED_ROWS]
+        n_verts = sizes[faces.part_of(np.arange(start, start + len(block)))][:, None]
+        bad = ((block < 0) | (block >= n_verts)).any(axis=1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise RequestError(
+                f"face {start + row} of '{SURFACE_FACES}' is {block[row].tolist()} in a mesh of "
+                f"{int(n_verts[row, 0])} vertices: expected numbers from 0 on, within its own mesh."
+            )

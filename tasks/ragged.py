@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tasks.errors import RequestError
 
-_COUNTS = "/counts"
+COUNTS = "/counts"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Ragged:
 
     def __getitem__(self, rows: slice | np.ndarray) -> Ragged:
         """The samples of these rows."""
-        ends = self._ends()
+        ends = self._ends
         chosen = np.arange(len(self))[rows]
         parts = [self.values[ends[i] : ends[i + 1]] for i in chosen]
         return Ragged(np.concatenate([self.values[:0], *parts]), self.counts[rows])
@@ -50,9 +51,22 @@ class Ragged:
     def parts(self, sample: int) -> list[np.ndarray]:
         """The rows of each part of a sample, in order."""
         counts = self.counts[sample].reshape(-1)
-        first = self._ends()[sample]
+        first = self._ends[sample]
         return np.split(self.values[first : first + int(counts.sum())], np.cumsum(counts)[:-1])
 
+    def part_of(self, rows: np.ndarray) -> np.ndarray:
+        """The part of each of these rows of ``values``, numbered through all samples."""
+        return np.searchsorted(self._part_ends, rows, side="right")
+
+    def sample_of(self, row: int) -> int:
+        """The sample that a row of ``values`` is of."""
+        return int(np.searchsorted(self._ends, row, side="right")) - 1
+
+    @cached_property
+    def _part_ends(self) -> np.ndarray:
+        return np.cumsum(self.counts.ravel())
+
+    @cached_property
     def _ends(self) -> np.ndarray:
         per_sample = self.counts.reshape(len(self), -1).sum(axis=1)
         return np.concatenate([[0], np.cumsum(per_sample)]).astype(np.int64)
@@ -74,12 +88,12 @@ def concatenate(portions: Sequence[Field]) -> Field:
     )
 
 
-def to_arrays(fields: Fields) -> dict[str, np.ndarray]:
-    """The fields as plain arrays."""
+def to_arrays(fields: Fields, counts: str = COUNTS) -> dict[str, np.ndarray]:
+    """The fields as plain arrays; ``counts`` ends the name of those that count rows."""
     arrays: dict[str, np.ndarray] = {}
     for name, field in fields.items():
         if isinstance(field, Ragged):
-            arrays |= {name: field.values, name + _COUNTS: field.counts}
+            arrays |= {name: field.values, name + counts: field.counts}
         else:
             arrays[name] = np.asarray(field)
     return arrays
@@ -89,8 +103,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Field]:
     """The fields of plain arrays. Raises RequestError for counts that do not fit their rows."""
     fields: dict[str, Field] = {}
     for name, values in arrays.items():
-        if name.endswith(_COUNTS):
+        if name.endswith(COUNTS):
             continue
-        counts = arrays.get(name + _COUNTS)
+        counts = arrays.get(name + COUNTS)
         fields[name] = values if counts is None else Ragged(values, counts.astype(np.int64))
     return fields

@@ -71,7 +71,7 @@ _TWO_HANDS = TaskSpec(
         "surface_verts_cam_m": "Ragged, counts (B, 2), rows (N, 3) float32, metres, OpenCV camera frame: closed meshes "
         "of any size, right hand then left; no rows: no mesh; measured in the place of verts_cam_m",
         "surface_faces": "Ragged, counts (B, 2), rows (M, 3) int32: vertices of surface_verts_cam_m, numbered within "
-        "their own mesh",
+        "their own mesh; in a submission, counts are a field NAME_counts of their own",
         "relative_root_m": "(B, 3) float32, metres, left wrist minus right wrist; the joints' own unless given",
         "handedness": "(B, 2) float32, probability that a right, that a left hand is there",
     },

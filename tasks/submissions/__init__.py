@@ -19,13 +19,13 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 
 from tasks.errors import RequestError
-from tasks.prediction_fields import REQUIRED, SHAPES, check_shapes
-from tasks.ragged import Fields, Ragged
+from tasks.prediction_fields import RAGGED_SHAPES, REQUIRED, SHAPES, check_shapes
+from tasks.ragged import Fields, to_arrays
 from tasks.submissions import dexycb, interhand26m, json_points
 from tasks.submissions.archive import is_zip, open_only_member
 from tasks.submissions.diagnosis import diagnose, first_not_finite
 from tasks.submissions.fields import ScoredSet, Spool, left_hands, mirror_left_hands, task_of
-from tasks.submissions.named_arrays import read_arrays, write_arrays
+from tasks.submissions.named_arrays import COUNTS, read_arrays, write_arrays
 
 __all__ = ["diagnose", "read_submission", "write_submission"]
 
@@ -37,8 +37,8 @@ JSON_FRAMES = {
 ENDINGS = {"json": (".json", ".zip"), "text": (".txt", ".csv"), "arrays": ()}
 
 
-def read_submission(file: Path, layout: str, dataset: ScoredSet, scratch: Path) -> dict[str, np.ndarray]:
-    """Fields of the task, float64, in the order of ``dataset.ids``, as memory maps in the folder ``scratch``.
+def read_submission(file: Path, layout: str, dataset: ScoredSet, scratch: Path) -> Fields:
+    """Fields of the task, float64, faces int64, in the order of ``dataset.ids``; memory maps in the folder ``scratch``.
 
     Raises RequestError for anything that is no complete submission of this layout, and then leaves nothing behind.
     """
@@ -62,10 +62,11 @@ def read_submission(file: Path, layout: str, dataset: ScoredSet, scratch: Path) 
         raise RequestError(f"{error.filename or file}: {error.strerror or error}.") from None
 
 
-def _read_npz(file: Path, layout: str, dataset: ScoredSet, spool: Spool) -> dict[str, np.ndarray]:
+def _read_npz(file: Path, layout: str, dataset: ScoredSet, spool: Spool) -> Fields:
     if layout == "interhand26m" and interhand26m.is_official(file):
         return interhand26m.read_official(file, dataset, spool)
-    fields = read_arrays(file, SHAPES[task_of(layout)], dataset.ids, spool, (REQUIRED,))
+    task = task_of(layout)
+    fields = read_arrays(file, SHAPES[task], dataset.ids, spool, (REQUIRED,), ragged=RAGGED_SHAPES[task])
     mirror_left_hands(fields, dataset)
     return fields
 
@@ -74,7 +75,7 @@ def write_submission(file: Path, layout: str, fields: Fields, dataset: ScoredSet
     """Write the fields in the layout's format that the file's ending names; the file appears whole or not at all.
 
     ``.json`` or ``.zip`` for FreiHAND and HO-3D, ``.txt`` for DexYCB, ``.npz`` for our own format; InterHand2.6M's
-    ``.npz`` has the official names. Free surfaces have no place in any of them: ``palmares meshes`` writes those.
+    ``.npz`` has the official names, and beside them what has none: hand models' vertices and free surfaces.
 
     Raises RequestError for another ending, for fields that are unknown, missing or of another shape, for a frame
     without finite numbers, and where nothing can be written.
@@ -84,7 +85,7 @@ def write_submission(file: Path, layout: str, fields: Fields, dataset: ScoredSet
     if ending not in (*ENDINGS[kind], ".npz"):
         raise RequestError(f"{file}: unknown ending '{ending}': expected {_expected(layout)}.")
     check_shapes(fields, task_of(layout), len(dataset.ids))
-    arrays = {name: values for name, values in fields.items() if not isinstance(values, Ragged)}
+    arrays = to_arrays(fields, COUNTS)
     with _whole_file(file) as partial, Spool(partial.with_suffix(".parts"), keep=False) as spool:
         if ending == ".npz" and layout == "interhand26m":
             write_arrays(partial, interhand26m.official_arrays(arrays, dataset, spool), dataset.ids)

@@ -5,13 +5,13 @@ to the truth in nearly every frame; a poor model, a constant hand or zeros show 
 """
 
 import itertools
-from collections.abc import Mapping
 
 import numpy as np
 
 from tasks.errors import RequestError
 from tasks.hands.skeleton import JOINTS, Order, reorder
-from tasks.prediction_fields import check_shapes
+from tasks.prediction_fields import REQUIRED, SURFACE_VERTS, check_shapes
+from tasks.ragged import Field, Fields, Ragged
 from tasks.submissions.evidence import (
     MIN_FRAMES,
     SMALL_M,
@@ -64,7 +64,7 @@ AXES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
 AXES_HINT = "HO-3D's JSON wants OpenGL axes (z negative), everything else OpenCV (x right, y down, z forward)"
 
 
-def diagnose(fields: Mapping[str, np.ndarray], layout: str, dataset: ScoredSet) -> None:
+def diagnose(fields: Fields, layout: str, dataset: ScoredSet) -> None:
     """Raise RequestError for a prediction that cannot be meant as it is, with the record or the evidence.
 
     ``fields`` as ``read_submission`` gives them. What it says of joints is tested on the truth of the test set.
@@ -72,9 +72,10 @@ def diagnose(fields: Mapping[str, np.ndarray], layout: str, dataset: ScoredSet) 
     task = task_of(layout)
     check_shapes(fields, task, len(dataset.ids))
     check_finite(fields, task, dataset)
+    joints_m = np.asarray(fields[REQUIRED])
     if task == "two_hands":
-        _check_sides(Evidence.of_pairs(fields, dataset))
-    evidence = Evidence.of(fields, dataset, task)
+        _check_sides(Evidence.of_pairs(joints_m, dataset))
+    evidence = Evidence.of(joints_m, dataset, task)
     if len(evidence.true_m) < MIN_FRAMES:
         return
     _check_units(evidence)
@@ -83,14 +84,19 @@ def diagnose(fields: Mapping[str, np.ndarray], layout: str, dataset: ScoredSet) 
     for group, name in evidence.groups():
         _check_mirror(group, name)
     _check_root(evidence)
-    _check_mesh(fields, task)
+    _check_mesh(fields)
 
 
-def check_finite(fields: Mapping[str, np.ndarray], task: str, dataset: ScoredSet) -> None:
+def check_finite(fields: Fields, task: str, dataset: ScoredSet) -> None:
     """Raise RequestError for the first record with NaN or infinity; of two hands, one may be missing as a whole."""
     for name, values in fields.items():
-        whole_hands = task == "two_hands" and name != "handedness"
-        row = first_not_finite(values, whole_hands)
+        if isinstance(values, Ragged):
+            row = first_not_finite(values.values)
+            row = row if row is None else values.sample_of(row)
+            whole_hands = False
+        else:
+            whole_hands = task == "two_hands" and name != "handedness"
+            row = first_not_finite(values, whole_hands)
         if row is not None:
             what = " in a part of a hand" if whole_hands else ""
             raise RequestError(
@@ -232,24 +238,30 @@ def _check_root(evidence: Evidence) -> None:
         )
 
 
-def _check_mesh(fields: Mapping[str, np.ndarray], task: str) -> None:
+def _check_mesh(fields: Fields) -> None:
     """Vertices that lie elsewhere than the joints of the same hand; zeros in their place are no mesh."""
-    if "verts_cam_m" not in fields:
-        return
-    frames = spread(len(fields["verts_cam_m"]))
-    hands = 2 if task == "two_hands" else 1
-    joints_m, verts_m = (
-        np.asarray(fields[name][frames], np.float64).reshape(len(frames) * hands, -1, 3)
-        for name in ("joints_cam_m", "verts_cam_m")
-    )
-    there = np.isfinite(joints_m).all(axis=(1, 2)) & np.isfinite(verts_m).all(axis=(1, 2))
-    there &= size_m(verts_m) > SMALL_M
-    apart_by_m = np.linalg.norm(verts_m[there].mean(axis=1) - joints_m[there].mean(axis=1), axis=1)
-    if there.sum() >= MIN_FRAMES and np.mean(apart_by_m > MOST_APART_M) > MOST_FRAMES:
-        raise RequestError(
-            f"the vertices lie {np.median(apart_by_m):.2f} m from the joints of the same hand (median over frames): "
-            "expected both in the same unit, the same axes and the camera frame."
-        )
+    frames = spread(len(fields[REQUIRED]))
+    joints_m = np.asarray(fields[REQUIRED][frames], np.float64).reshape(-1, 21, 3).mean(axis=1)
+    for name in ("verts_cam_m", SURFACE_VERTS):
+        if name not in fields:
+            continue
+        apart_by_m = np.linalg.norm(_centres_m(fields[name], frames, len(joints_m)) - joints_m, axis=1)
+        apart_by_m = apart_by_m[np.isfinite(apart_by_m)]
+        if len(apart_by_m) >= MIN_FRAMES and np.mean(apart_by_m > MOST_APART_M) > MOST_FRAMES:
+            raise RequestError(
+                f"the vertices lie {np.median(apart_by_m):.2f} m from the joints of the same hand (median over "
+                "frames): expected both in the same unit, the same axes and the camera frame."
+            )
+
+
+def _centres_m(verts: Field, frames: np.ndarray, count: int) -> np.ndarray:
+    """(count, 3): the centroid of every hand's vertices in some frames, NaN where there is no mesh."""
+    if isinstance(verts, Ragged):
+        hands = [part for frame in frames.tolist() for part in verts.parts(frame)]
+        return np.array([part.mean(axis=0) if len(part) else np.full(3, np.nan) for part in hands])
+    verts_m = np.asarray(verts[frames], np.float64).reshape(count, -1, 3)
+    there = np.isfinite(verts_m).all(axis=(1, 2)) & (size_m(verts_m) > SMALL_M)
+    return np.where(there[:, None], verts_m.mean(axis=1), np.nan)
 
 
 def _explains(undone: np.ndarray, given: np.ndarray, margin: float) -> bool:

@@ -1,6 +1,6 @@
 """What a prediction and the truth look like beside each other, on frames spread over the test set."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,18 +29,18 @@ class Evidence:
     """Of two hands, the prediction for the other one."""
 
     @classmethod
-    def of(cls, fields: Mapping[str, np.ndarray], dataset: ScoredSet, task: str) -> "Evidence":
+    def of(cls, joints_m: np.ndarray, dataset: ScoredSet, task: str) -> "Evidence":
         frames = spread(len(dataset.ids))
-        predicted_m = np.asarray(fields["joints_cam_m"][frames], np.float64).reshape(-1, 21, 3)
+        predicted_m = np.asarray(joints_m[frames], np.float64).reshape(-1, 21, 3)
         true_m = _truth(dataset, frames).reshape(-1, 21, 3)
         hands = 2 if task == "two_hands" else 1
         is_left = np.repeat(left_hands(dataset)[frames], hands)
         return cls(predicted_m, true_m, is_left)._usable()
 
     @classmethod
-    def of_pairs(cls, fields: Mapping[str, np.ndarray], dataset: ScoredSet) -> "Evidence":
+    def of_pairs(cls, joints_m: np.ndarray, dataset: ScoredSet) -> "Evidence":
         frames = spread(len(dataset.ids))
-        predicted_m = np.asarray(fields["joints_cam_m"][frames], np.float64)
+        predicted_m = np.asarray(joints_m[frames], np.float64)
         true_m = _truth(dataset, frames)
         both = np.isfinite(true_m).all(axis=(1, 2, 3)) & np.isfinite(predicted_m).all(axis=(1, 2, 3))
         swapped_m = predicted_m[both][:, ::-1].reshape(-1, 21, 3)

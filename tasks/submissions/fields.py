@@ -1,7 +1,7 @@
 """The fields of a prediction as a submission holds them: their shapes, where they are kept, and their left hands."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,12 +10,15 @@ import numpy as np
 
 from tasks.errors import RequestError
 from tasks.prediction_fields import SHAPES
+from tasks.ragged import Fields
 from tasks.registry import TASKS
 
 BLOCK_BYTES = 2**20
 """Numbers are moved in blocks of about this size, so that memory does not grow with the number of frames."""
 MAX_VERTS = 3200
 """Of a mesh in a topology of its own (a once-subdivided hand has 3,093)."""
+MAX_SURFACE_ROWS = 2 * 10**6
+"""Vertices or faces of one free surface (a hand that fills a dense grid of 256^3 has 3e5)."""
 MIRRORED_FIELDS = ("joints_cam_m", "verts_cam_m")
 
 
@@ -53,13 +56,14 @@ def left_hands(dataset: ScoredSet) -> np.ndarray:
     return np.asarray(mirrored, bool)[sample_rows(dataset)]
 
 
-def mirror_left_hands(fields: Mapping[str, np.ndarray], dataset: ScoredSet) -> None:
+def mirror_left_hands(fields: Fields, dataset: ScoredSet) -> None:
     """Change the points of left hands, in place, between the original camera and the task's mirrored one."""
     left = np.flatnonzero(left_hands(dataset))
     for name in MIRRORED_FIELDS:
-        if name in fields:
-            for rows in np.array_split(left, max(1, -(-len(left) // block_rows(fields[name].shape[1:])))):
-                fields[name][rows, ..., 0] *= -1
+        values = fields.get(name)
+        if isinstance(values, np.ndarray):
+            for rows in np.array_split(left, max(1, -(-len(left) // block_rows(values.shape[1:])))):
+                values[rows, ..., 0] *= -1
 
 
 def block_rows(shape: Sequence[int], itemsize: int = 8) -> int:
@@ -76,7 +80,7 @@ def blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 @dataclass
 class Spool:
-    """Arrays on disk: one ``.npy`` file each, float64, in a folder that holds none of them when reading fails."""
+    """Arrays on disk: one ``.npy`` file each, in a folder that holds none of them when reading fails."""
 
     folder: Path
     keep: bool = True
@@ -88,13 +92,15 @@ class Spool:
         self.folder.mkdir(exist_ok=True)
         return self
 
-    def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def array(
+        self, name: str, shape: tuple[int, ...], dtype: type[np.float64 | np.int64] = np.float64
+    ) -> np.ndarray:
         """A new array on disk, to be filled; one without elements stays in memory. Raises RequestError without room.
 
         A full disk would not raise an error where a memory map is written to: it would end the process.
         """
         if 0 in shape:
-            return np.zeros(shape)
+            return np.zeros(shape, dtype)
         needed, free = 8 * int(np.prod(shape, dtype=np.int64)), shutil.disk_usage(self.folder).free
         if needed > free:
             raise RequestError(
@@ -103,7 +109,7 @@ class Spool:
             )
         path = self.folder / f"{name}.npy"
         self._files.append(path)
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
+        return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
     def copy(self, name: str, values: np.ndarray) -> np.ndarray:
         """A new array with these values."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.hands.skeleton import reorder
-from tasks.prediction_fields import SHAPES, Shape
+from tasks.prediction_fields import RAGGED_SHAPES, SHAPES, Shape
+from tasks.ragged import Fields
 from tasks.submissions.fields import ScoredSet, Spool, block_rows, sample_rows
 from tasks.submissions.named_arrays import field_names, read_arrays
 
@@ -29,23 +30,24 @@ def is_official(file: Path) -> bool:
     return any(name in OFFICIAL for name in field_names(file))
 
 
-def read_official(file: Path, dataset: ScoredSet, spool: Spool) -> dict[str, np.ndarray]:
+def read_official(file: Path, dataset: ScoredSet, spool: Spool) -> Fields:
     """The task's fields; a hand whose true wrist is not known cannot be placed and is NaN."""
     ids = dataset.ids
     own = {name: shape for name, shape in SHAPES["two_hands"].items() if name not in REPLACED}
-    fields = read_arrays(file, {**OFFICIAL, **own}, ids, spool, REQUIRED, may_be_columns=("rel_root_depth",))
+    ragged = RAGGED_SHAPES["two_hands"]
+    fields = read_arrays(
+        file, {**OFFICIAL, **own}, ids, spool, REQUIRED, may_be_columns=("rel_root_depth",), ragged=ragged
+    )
     joints_m = spool.array("joints_cam_m", (len(ids), 2, 21, 3))
-    roots_m = fields.get("relative_root_m")
-    if roots_m is None:
-        roots_m = spool.array("relative_root_m", (len(ids), 3))
-    given = "relative_root_m" in fields
+    given = fields.get("relative_root_m")
+    roots_m = given if isinstance(given, np.ndarray) else spool.array("relative_root_m", (len(ids), 3))
     for rows, place in _placements(dataset):
         joints_m[rows], relative_m = place.to_camera(
             np.asarray(fields["joint_coord"][rows]), np.asarray(fields["rel_root_depth"][rows])
         )
-        if not given:
+        if given is None:
             roots_m[rows] = relative_m
-    kept = {name: values for name, values in fields.items() if name in own}
+    kept = {name: values for name, values in fields.items() if name in {**own, **ragged}}
     result = {"joints_cam_m": joints_m, **kept, "relative_root_m": roots_m, "handedness": fields["hand_type"]}
     for name in ("joint_coord", "rel_root_depth"):
         spool.drop(name)

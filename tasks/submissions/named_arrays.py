@@ -1,5 +1,7 @@
 """Our own submission: an ``.npz`` with the task's fields by name and, where the order is another one, their ``ids``.
 
+A ragged field is two arrays: its rows by its name, and ``NAME_counts``, how many of them each part of each record has.
+
 Nothing is loaded before its header has been read, and nothing is read that the header and the archive do not agree
 on: no pickles, no structures, no shapes but the expected ones.
 """
@@ -16,11 +18,13 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tasks.errors import RequestError, unknown_name
-from tasks.prediction_fields import Shape
+from tasks.prediction_fields import Rows, Shape
+from tasks.ragged import Field, Ragged
 from tasks.submissions.archive import open_archive
-from tasks.submissions.fields import MAX_VERTS, Spool, block_rows, blocks
+from tasks.submissions.fields import MAX_SURFACE_ROWS, MAX_VERTS, Spool, block_rows, blocks
 
 IDS = "ids"
+COUNTS = "_counts"
 MAX_HEADER_BYTES = 4096
 MAX_ID_CHARACTERS = 256
 VERSIONS = (b"\x01\x00", b"\x02\x00", b"\x03\x00")
@@ -43,29 +47,49 @@ def read_arrays(
     spool: Spool,
     required: Collection[str],
     may_be_columns: Collection[str] = (),
-) -> dict[str, np.ndarray]:
-    """The fields in the order of ``ids``, float64. Raises RequestError that names the field or the id.
+    ragged: Mapping[str, Rows] | None = None,
+) -> dict[str, Field]:
+    """The fields in the order of ``ids``, float64 or, where they are whole, int64. Raises RequestError that names the
+    field or the id.
 
-    ``shapes`` says the shape of one record of every field there may be; (n, 1) is taken for (n,) where it may be.
+    ``shapes`` says the shape of one record of every field there may be, ``ragged`` which may have rows instead; (n, 1)
+    is taken for (n,) where it may be.
     """
+    ragged = ragged or {}
+    counts = {name + COUNTS: (rows.parts,) for name, rows in ragged.items()}
     with open_archive(file) as archive:
         headers = {
             _field_of(file, member): _read_header(file, archive, member) for member in archive.infolist()
         }
+        known = (*shapes, *ragged, *counts, IDS)
         for name in headers:
-            if name not in (*shapes, IDS):
-                raise _about(file, unknown_name("prediction field", name, (*shapes, IDS)))
+            if name not in known:
+                raise _about(file, unknown_name("prediction field", name, known))
         for name in required:
             if name not in headers:
                 raise RequestError(f"{file}: lacks the field '{name}': expected {', '.join(required)}.")
+        for name in ragged:
+            pair = (name, name + COUNTS)
+            missing = [other for other in pair if other not in headers]
+            if len(missing) == 1:
+                raise RequestError(
+                    f"{file}: lacks the field '{missing[0]}': expected both {' and '.join(pair)}."
+                )
         for name, header in headers.items():
+            if name in ragged:
+                _check_rows(file, name, header, ragged[name])
+                continue
             column = name in may_be_columns and len(header.shape) == 2
-            _check_numbers(
-                file, name, header, (1,) if column else () if name == IDS else shapes[name], len(ids)
-            )
+            one = (1,) if column else () if name == IDS else counts[name] if name in counts else shapes[name]
+            _check_numbers(file, name, header, one, len(ids), whole=name in counts)
         order = _order(file, archive, headers[IDS], ids) if IDS in headers else np.arange(len(ids))
-        names = [name for name in headers if name != IDS]
-        return {name: _read_numbers(archive, name, headers[name], order, spool) for name in names}
+        return {
+            name: _read_ragged(file, archive, name, headers, order, spool, ragged[name].whole)
+            if name in ragged
+            else _read_numbers(archive, name, header, order, spool)
+            for name, header in headers.items()
+            if name != IDS and name not in counts
+        }
 
 
 def field_names(file: Path) -> list[str]:
@@ -116,7 +140,9 @@ def _product(shape: Sequence[int]) -> int:
     return product
 
 
-def _check_numbers(file: Path, name: str, header: _Header, shape: Shape, count: int) -> None:
+def _check_numbers(
+    file: Path, name: str, header: _Header, shape: Shape, count: int, whole: bool = False
+) -> None:
     expected = (count, *shape)
     fits = len(expected) == len(header.shape) and all(
         0 < n <= MAX_VERTS if e is None else n == e for e, n in zip(expected, header.shape, strict=True)
@@ -124,13 +150,29 @@ def _check_numbers(file: Path, name: str, header: _Header, shape: Shape, count: 
     if not fits:
         wanted = str(expected).replace("None", "V")
         raise RequestError(f"{file}: field '{name}' has shape {_short(header.shape)}: expected {wanted}.")
+    if name != IDS:
+        _check_type(file, name, header.dtype, whole)
+        return
     kind, size = header.dtype.kind, header.dtype.itemsize
-    if name == IDS and (kind not in "US" or size > 4 * MAX_ID_CHARACTERS):
+    if kind not in "US" or size > 4 * MAX_ID_CHARACTERS:
         raise RequestError(
             f"{file}: 'ids' holds {header.dtype}: expected strings, such as those of the dataset."
         )
-    if name != IDS and (kind in "US" or size > np.dtype(np.float64).itemsize):
-        raise RequestError(f"{file}: field '{name}' holds {header.dtype}: expected float64 or float32.")
+
+
+def _check_rows(file: Path, name: str, header: _Header, rows: Rows) -> None:
+    if header.shape[1:] != (rows.width,):
+        raise RequestError(
+            f"{file}: field '{name}' has shape {_short(header.shape)}: expected (N, {rows.width}), all records below "
+            "each other."
+        )
+    _check_type(file, name, header.dtype, rows.whole)
+
+
+def _check_type(file: Path, name: str, dtype: np.dtype, whole: bool) -> None:
+    expected = "int64 or int32" if whole else "float64 or float32"
+    if dtype.kind not in ("iu" if whole else "fiu") or dtype.itemsize > 8:
+        raise RequestError(f"{file}: field '{name}' holds {dtype}: expected {expected}.")
 
 
 def _order(file: Path, archive: zipfile.ZipFile, header: _Header, ids: Sequence[str]) -> np.ndarray:
@@ -175,29 +217,76 @@ def _read_numbers(
     archive: zipfile.ZipFile, name: str, header: _Header, order: np.ndarray, spool: Spool
 ) -> np.ndarray:
     values = spool.array(name, header.shape)
-    if header.fortran_order and len(header.shape) > 1:
-        return _read_fortran(archive, name, header, order, spool, values)
-    start = 0
-    for block in _stream(archive, name, header):
+    for start, block in _rows(archive, name, header, spool):
         values[order[start : start + len(block)]] = block
-        start += len(block)
     return values
 
 
-def _read_fortran(
-    archive: zipfile.ZipFile, name: str, header: _Header, order: np.ndarray, spool: Spool, values: np.ndarray
-) -> np.ndarray:
-    """An array whose first index runs fastest, put on disk as it is and copied row by row from there."""
-    flat = spool.array(f"{name}.columns", (_product(header.shape),))
+def _read_ragged(
+    file: Path,
+    archive: zipfile.ZipFile,
+    name: str,
+    headers: Mapping[str, _Header],
+    order: np.ndarray,
+    spool: Spool,
+    whole: bool,
+) -> Ragged:
+    """Rows of many records, each put where its record belongs."""
+    header, of_counts = headers[name], headers[name + COUNTS]
+    counts = np.zeros(of_counts.shape, np.int64)
+    for start, block in _rows(archive, name + COUNTS, of_counts, spool):
+        counts[start : start + len(block)] = block
+    _check_counts(file, name, counts, header.shape[0])
+    placed = np.empty_like(counts)
+    placed[order] = counts
+    per_record = counts.sum(axis=1)
+    ends, first = np.cumsum(per_record), (np.cumsum(placed.sum(axis=1)) - placed.sum(axis=1))[order]
+    shift = first - (ends - per_record)
+    values = spool.array(name, header.shape, np.int64 if whole else np.float64)
+    for start, block in _rows(archive, name, header, spool):
+        rows = np.arange(start, start + len(block))
+        values[rows + shift[np.searchsorted(ends, rows, side="right")]] = block
+    return Ragged(values, placed)
+
+
+def _check_counts(file: Path, name: str, counts: np.ndarray, there: int) -> None:
+    beyond = (counts < 0) | (counts > MAX_SURFACE_ROWS)
+    if beyond.any():
+        record = int(np.argmax(beyond.any(axis=1)))
+        raise RequestError(
+            f"{file}: record {record} of '{name}{COUNTS}' is {counts[record].tolist()}: expected 0 to "
+            f"{MAX_SURFACE_ROWS:,} rows."
+        )
+    if counts.sum() != there:
+        raise RequestError(
+            f"{file}: '{name}' has {there} rows and its counts add up to {counts.sum()}: write both again."
+        )
+
+
+def _rows(
+    archive: zipfile.ZipFile, name: str, header: _Header, spool: Spool
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The array's records in blocks, each with the number of its first, whatever its order in memory.
+
+    Where the first index runs fastest it is put on disk as it is and copied from there.
+    """
+    if not header.fortran_order or len(header.shape) < 2:
+        start = 0
+        for block in _stream(archive, name, header):
+            yield start, block
+            start += len(block)
+        return
+    flat = spool.array(f"{name}.columns", (_product(header.shape),), _spooled(header.dtype))
     start = 0
     for block in _stream(archive, name, _Header((len(flat),), False, header.dtype, header.nbytes)):
         flat[start : start + len(block)] = block
         start += len(block)
-    columns = flat.reshape(header.shape, order="F")
-    for start, block in blocks(columns):
-        values[order[start : start + len(block)]] = block
+    yield from blocks(flat.reshape(header.shape, order="F"))
     spool.drop(f"{name}.columns")
-    return values
+
+
+def _spooled(dtype: np.dtype) -> type[np.float64 | np.int64]:
+    return np.int64 if dtype.kind in "iu" else np.float64
 
 
 def _stream(archive: zipfile.ZipFile, name: str, header: _Header) -> Iterator[np.ndarray]:

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from tasks.errors import RequestError
+from tasks.ragged import Ragged
 from tasks.submissions import diagnose
 
 NOISES_MM = [0, 5, 10]
@@ -178,6 +179,40 @@ def test_a_hand_that_is_missing_in_part_is_named(make_two_hands):
     fields = dataset.fields()
     fields["joints_cam_m"][6, 1, 4] = np.nan
     with pytest.raises(RequestError, match=r"record 6 .*part of a hand"):
+        diagnose(fields, "interhand26m", dataset)
+
+
+def with_surfaces(dataset, change=lambda points: points):
+    """The perfect prediction with each hand's vertices as a free surface; a hand that is not there has none."""
+    fields = dataset.fields()
+    hands = [hand for frame in fields.pop("verts_cam_m") for hand in frame if np.isfinite(hand).all()]
+    counts = 778 * np.isfinite(fields["joints_cam_m"]).all(axis=(2, 3)).astype(int)
+    faces = Ragged(np.tile(np.arange(3), (counts.astype(bool).sum(), 1)), (counts > 0).astype(int))
+    return fields | {
+        "surface_verts_cam_m": Ragged(change(np.concatenate(hands)), counts),
+        "surface_faces": faces,
+    }
+
+
+def test_free_surfaces_pass_with_hands_missing(make_two_hands):
+    dataset = make_two_hands(60)
+    diagnose(with_surfaces(dataset), "interhand26m", dataset)
+
+
+@pytest.mark.parametrize("change", [lambda v: v * 1000, lambda v: v * [1, -1, -1], lambda v: v - [0, 0, 0.6]])
+def test_surfaces_apart_from_their_joints_are_refused(make_two_hands, change):
+    dataset = make_two_hands(60)
+    with pytest.raises(RequestError, match=r"vertices lie .* m from the joints"):
+        diagnose(with_surfaces(dataset, change), "interhand26m", dataset)
+
+
+def test_a_surface_that_is_not_finite_is_named_by_its_record(make_two_hands):
+    dataset = make_two_hands(60)
+    fields = with_surfaces(dataset)
+    fields["surface_verts_cam_m"].values[4 * 778 + 5, 1] = np.nan
+    with pytest.raises(
+        RequestError, match=r"record 3 \('Capture0/seq/cam/00003'\) of 'surface_verts_cam_m' holds NaN"
+    ):
         diagnose(fields, "interhand26m", dataset)
 
 

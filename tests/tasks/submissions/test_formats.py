@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.errors import RequestError
-from tasks.ragged import Ragged
+from tasks.ragged import Ragged, to_arrays
 from tasks.submissions import read_submission, write_submission
 
 A_OF_B = [0, 5, 6, 7, 9, 10, 11, 17, 18, 19, 13, 14, 15, 1, 2, 3, 4, 8, 12, 16, 20]
@@ -124,17 +124,49 @@ def test_interhand_npz_is_read_back(make_two_hands, tmp_path):
     assert not {"joint_coord.npy", "rel_root_depth.npy"} & {p.name for p in (tmp_path / "s").iterdir()}
 
 
-def test_free_surfaces_are_left_out_of_a_submission(make_two_hands, tmp_path):
-    dataset = make_two_hands(3)
-    fields = dataset.fields()
-    counts = np.array([[3, 0], [0, 3], [3, 3]])
-    surfaces = {
-        "surface_verts_cam_m": Ragged(np.zeros((12, 3), np.float32), counts),
-        "surface_faces": Ragged(np.tile(np.arange(3), (4, 1)), counts // 3),
-    }
-    for name, given in (("plain", fields), ("with", fields | surfaces)):
-        write_submission(tmp_path / f"{name}.npz", "interhand26m", given, dataset)
-    assert (tmp_path / "plain.npz").read_bytes() == (tmp_path / "with.npz").read_bytes()
+def surfaces(counts=((4, 0), (0, 5), (6, 7))):
+    """Free surfaces of three frames, no two rows alike; each hand has as many faces as vertices."""
+    counts = np.array(counts)
+    verts = np.arange(3.0 * counts.sum()).reshape(-1, 3) / 1000
+    corners = np.concatenate([np.arange(n) for n in counts.ravel()])
+    faces = np.stack([corners, corners, np.zeros_like(corners)], axis=1)
+    return {"surface_verts_cam_m": Ragged(verts, counts), "surface_faces": Ragged(faces, counts)}
+
+
+def assert_same_surfaces(read, expected):
+    for name, values in expected.items():
+        np.testing.assert_array_equal(read[name].counts, values.counts)
+        np.testing.assert_array_equal(read[name].values, values.values)
+    assert read["surface_faces"].values.dtype == np.int64
+
+
+def test_free_surfaces_are_read_back(make_two_hands, tmp_path):
+    dataset, expected = make_two_hands(3), surfaces()
+    write_submission(tmp_path / "pred.npz", "interhand26m", dataset.fields() | expected, dataset)
+    read = read_submission(tmp_path / "pred.npz", "interhand26m", dataset, tmp_path / "s")
+    assert_same_surfaces(read, expected)
+    assert isinstance(read["surface_verts_cam_m"].values, np.memmap)
+    write_submission(tmp_path / "again.npz", "interhand26m", dataset.fields() | surfaces(), dataset)
+    assert (tmp_path / "pred.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8"])
+@pytest.mark.parametrize("rows", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
+def test_free_surfaces_are_put_in_order_by_ids(make_two_hands, tmp_path, monkeypatch, rows, dtype, order):
+    monkeypatch.setattr("tasks.submissions.fields.BLOCK_BYTES", 64)
+    dataset, expected = make_two_hands(3), surfaces()
+    verts, faces = expected["surface_verts_cam_m"], expected["surface_faces"]
+    verts = Ragged(verts.values.astype("f4").astype("f8"), verts.counts)
+    shuffled = {"surface_verts_cam_m": verts[np.array(rows)], "surface_faces": faces[np.array(rows)]}
+    arrays = to_arrays(shuffled, "_counts")
+    arrays["surface_verts_cam_m"] = np.asarray(arrays["surface_verts_cam_m"], dtype, order=order)
+    arrays["surface_faces"] = np.asarray(arrays["surface_faces"], "<u2", order=order)
+    arrays["joints_cam_m"] = dataset.fields()["joints_cam_m"][rows]
+    np.savez(tmp_path / "own.npz", ids=np.array(dataset.ids)[rows], **arrays)
+    read = read_submission(tmp_path / "own.npz", "interhand26m", dataset, tmp_path / "s")
+    assert_same_surfaces(read, {"surface_verts_cam_m": verts, "surface_faces": faces})
+    assert not list((tmp_path / "s").glob("*.columns.npy"))
 
 
 def test_a_predicted_relative_root_keeps_its_depth(make_two_hands, tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import RequestError
+from tasks.ragged import Ragged, to_arrays
 from tasks.submissions import diagnose, read_submission, write_submission
 from tests.tasks.submissions.conftest import single, two_hands
 
@@ -29,11 +30,19 @@ FILES = [
     ("dexycb", "pred.txt"),
     ("dexycb", "own.npz"),
     ("interhand26m", "pred.npz"),
+    ("interhand26m", "surfaces.npz"),
 ]
 SHARDS = st.sampled_from(
     [b"[", b"]", b",", b"[[", b"]]", b"[],", b"NaN", b"null", b'"', b"{}", b"1e999", b"-", b".", b"0", b" " * 99,
      b"\n", b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY", b"'descr': '|O'", b"True", b"\xff" * 4, b"\0" * 8, b"9" * 99]
 )  # fmt: skip
+
+
+def free_surfaces():
+    """Triangles; the second frame has none."""
+    counts = np.array([[1, 2], [0, 0], [0, 1]])
+    verts = Ragged(np.full((12, 3), 0.5), 3 * counts)
+    return {"surface_verts_cam_m": verts, "surface_faces": Ragged(np.tile(np.arange(3), (4, 1)), counts)}
 
 
 def valid_files():
@@ -44,6 +53,8 @@ def valid_files():
             fields = {k: np.round(v, 3) for k, v in dataset.fields().items()}
             fields["verts_cam_m"] = fields["verts_cam_m"][..., :8, :] if layout != "interhand26m" else None
             fields = {k: v for k, v in fields.items() if v is not None}
+            if name == "surfaces.npz":
+                fields |= free_surfaces()
             write_submission(Path(folder) / name, layout, fields, dataset)
             files[layout, name] = (Path(folder) / name).read_bytes()
     return files
@@ -72,11 +83,11 @@ def judge(layout, name, content):
         if fields is None:
             assert [p.name for p in folder.iterdir()] == [name]
             return None
-        assert all(
-            len(values) == len(dataset.ids) and values.dtype == np.float64 for values in fields.values()
-        )
+        assert all(len(values) == len(dataset.ids) for values in fields.values())
+        arrays = to_arrays(fields)
+        assert {values.dtype.name for values in arrays.values()} <= {"float64", "int64"}
         assert "\n" not in refusal(diagnose, fields, layout, dataset)[1]
-        return {key: np.array(values) for key, values in fields.items()}
+        return {key: np.array(values) for key, values in arrays.items()}
     finally:
         shutil.rmtree(folder)
 
@@ -145,7 +156,7 @@ def test_any_arrays_end_well(arrays, fortran, with_joints):
 
 
 @given(
-    st.sampled_from([("freihand", "pred.zip"), ("freihand", "own.npz"), ("interhand26m", "pred.npz")]),
+    st.sampled_from([name for name in FILES if name[1].endswith(("zip", "npz"))]),
     st.data(),
 )
 def test_any_header_of_an_archive_ends_well(which, data):

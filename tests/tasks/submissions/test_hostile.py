@@ -369,6 +369,52 @@ def test_bad_official_interhand_files_are_refused(name, refused, make_two_hands,
     refused(tmp_path / "own.npz", "interhand26m", make_two_hands(3), pattern)
 
 
+SURFACES = {
+    "no counts": ({"surface_faces_counts": None}, "lacks the field 'surface_faces_counts': expected both"),
+    "no rows": ({"surface_verts_cam_m": None}, "lacks the field 'surface_verts_cam_m': expected both"),
+    "points of two numbers": (
+        {"surface_verts_cam_m": np.zeros((6, 2))},
+        r"shape \(6, 2\): expected \(N, 3\)",
+    ),
+    "faces of floats": ({"surface_faces": np.zeros((3, 3))}, "'surface_faces' holds float64: expected int64"),
+    "counts of floats": ({"surface_faces_counts": np.ones((3, 2))}, "holds float64: expected int64"),
+    "counts of one hand": (
+        {"surface_faces_counts": np.ones((3, 1), int)},
+        r"shape \(3, 1\): expected \(3, 2\)",
+    ),
+    "counts of fewer rows": (
+        {"surface_faces_counts": np.eye(3, 2, dtype=int)},
+        "has 3 rows and its counts add up to 2",
+    ),
+    "counts below zero": (
+        {"surface_faces_counts": np.array([[4, -1], [0, 0], [0, 0]])},
+        r"record 0 of 'surface_faces_counts' is \[4, -1\]: expected 0 to 2,000,000",
+    ),
+    "counts without end": (
+        {"surface_faces_counts": np.array([[1, 1], [1, 0], [2**64 - 1, 1]], np.uint64)},
+        r"record 2 of 'surface_faces_counts' is \[-1, 1\]",
+    ),
+    "counts that overflow": (
+        {"surface_faces_counts": np.array([[3, 0], [2**62, 2**62], [2**62, 2**62]])},
+        "record 1 of 'surface_faces_counts'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_bad_free_surfaces_are_refused(name, refused, make_two_hands, tmp_path):
+    change, pattern = SURFACES[name]
+    arrays = {
+        "joints_cam_m": np.zeros((3, 2, 21, 3)),
+        "surface_verts_cam_m": np.zeros((6, 3)),
+        "surface_verts_cam_m_counts": np.ones((3, 2), int),
+        "surface_faces": np.zeros((3, 3), int),
+        "surface_faces_counts": np.array([[1, 0], [1, 0], [1, 0]]),
+    }
+    np.savez(tmp_path / "own.npz", **{k: v for k, v in (arrays | change).items() if v is not None})
+    refused(tmp_path / "own.npz", "interhand26m", make_two_hands(3), pattern)
+
+
 @pytest.mark.parametrize("layout", ["interhand26m", "dexycb"])
 def test_another_layouts_format_is_refused(refused, make_single, tmp_path, layout):
     dataset = make_single(4, frames=range(4))
