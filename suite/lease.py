@@ -1,6 +1,7 @@
-"""Who runs a cell now, and why a cell failed: the states between planned and done.
+"""Who works on a cell, a stage or what a stage derives, and why a cell failed: the states between planned and done.
 
 ``cells/<cell>/`` holds the plan, a lease with a heartbeat while somebody works on it, and the failure if there was one.
+A cell that is taken is left to its holder; what several cells share is waited for (``in_turn``).
 """
 
 import json
@@ -9,6 +10,8 @@ import socket
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,16 +19,17 @@ from typing import Any
 from suite.home import read_json, write_json
 
 HEARTBEAT_S = 5.0
+POLL_S = 0.5
 STALE_S = 60.0
 LOG_LINES = 20
 
 
 class LeaseHeldError(Exception):
-    """Another process works on the cell."""
+    """Another process works in the folder."""
 
 
 class Lease:
-    """A context in which one process, and no other, works on a cell."""
+    """A context in which one process, and no other, works in a folder, such as a cell's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,7 +47,7 @@ class Lease:
         self.path.unlink(missing_ok=True)
         try:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):  # another one began, or ended and cleared the folder away
             raise LeaseHeldError(f"cell {self.folder.name} was taken by another process just now") from None
         with os.fdopen(handle, "w") as file:
             json.dump({"host": socket.gethostname(), "pid": os.getpid(), "started": int(time.time())}, file)
@@ -65,12 +69,33 @@ class Lease:
                 return
 
 
+@contextmanager
+def in_turn(folder: Path, wait: Callable[[str], None]) -> Iterator[None]:
+    """A lease on a folder, as soon as no other process has it; ``wait`` is told once who does."""
+    told = False
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(Lease(folder))
+                break
+            except LeaseHeldError:
+                holder = read_lease(folder)
+                if holder and not told:
+                    wait(f"process {holder['pid']} on {holder['host']}")
+                    told = True
+                time.sleep(POLL_S)
+        yield
+
+
 def read_lease(folder: Path) -> dict[str, Any] | None:
-    """The lease of a cell's folder with the age of its heartbeat, or None."""
+    """The lease of a folder with the age of its heartbeat, or None."""
     lease = read_json(folder / "lease.json")
     if not lease:
         return None
-    return {**lease, "age_s": time.time() - (folder / "lease.json").stat().st_mtime}
+    try:
+        return {**lease, "age_s": time.time() - (folder / "lease.json").stat().st_mtime}
+    except FileNotFoundError:  # given back between the two looks
+        return None
 
 
 def alive(lease: dict[str, Any]) -> bool:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from suite.home import read_json, write_json
+from suite.lease import in_turn
+from suite.progress import say
 from suite.train import Resources
 
 if TYPE_CHECKING:
@@ -114,10 +116,22 @@ class SampleStore:
     ) -> None:
         """Have ``work`` write the shards that are not there yet, put them together and publish them with a note.
 
-        ``counts`` are the samples of each split. What is published already is left alone.
+        ``counts`` are the samples of each split. What is published already is left alone, and what another process is
+        about to publish is waited for.
         """
-        if self.note() is not None:
-            return
+        if self.note() is None:
+            with in_turn(self.folder, lambda who: say(f"waits for samples {self.folder.name}, which {who} makes")):
+                if self.note() is None:
+                    self._make(counts, work, note, resources, show)
+
+    def _make(
+        self,
+        counts: Mapping[str, int],
+        work: Callable[[tuple[str, int]], None],
+        note: Mapping[str, Any],
+        resources: Resources,
+        show: Show,
+    ) -> None:
         shards = [(split, number) for split, n in counts.items() for number in range(shard_count(n))]
         missing = [shard for shard in shards if not self.shard(*shard).exists()]
         run_shards(work, missing, len(shards), resources, show)

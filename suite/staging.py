@@ -9,6 +9,7 @@ from typing import Any
 
 from suite.curves import Point, read_curve
 from suite.home import Home
+from suite.lease import in_turn
 from suite.plan import KEYPOINTS, Cell
 from suite.progress import CurveWatcher, Progress, say
 from suite.shards import SampleStore
@@ -35,19 +36,39 @@ def trained_stages(home: Home, cell: Cell, resources: Resources, hear: Hear = la
     plan = planned_stages(cell)
     for planned in plan:
         shown = planned.name if len(plan) > 1 else None
-        cached = cache.note(planned.key) is not None
-        made = {} if cached else _make(home, cell, planned, resources, partial(_hear_named, hear, shown))
+        made = _made(home, cell, planned, resources, partial(_hear_named, hear, shown))
         note = cache.note(planned.key)
         if note is None:
             raise RuntimeError(f"stage '{planned.name}' ended without publishing its weights.")
         points = read_curve(cache.curve(planned.key))
         steps = max([0, *(p["step"] for p in points)])
         found.notes.append(
-            {**note, "name": planned.name, "cached": cached, "steps": steps, **planned.inputs, **made}
+            {
+                **note,
+                "name": planned.name,
+                "cached": made is None,
+                "steps": steps,
+                **planned.inputs,
+                **(made or {}),
+            }
         )
         found.curves += curve_names(points, shown)
         found.keys[planned.name] = planned.key
     return found
+
+
+def _made(
+    home: Home, cell: Cell, planned: PlannedStage, resources: Resources, hear: Hear
+) -> dict[str, Any] | None:
+    """What the record says of a stage that had to be made; None for one that is there, also by another process."""
+    cache, folder = StageCache(home), home.train / planned.key
+    if cache.note(planned.key) is not None:
+        return None
+    with in_turn(folder, lambda who: say(f"{cell.label}: waits for {planned.name}, which {who} makes")):
+        there = cache.note(planned.key) is not None
+        said = None if there else _make(home, cell, planned, resources, hear)
+        shutil.rmtree(folder, ignore_errors=True)
+    return said
 
 
 def _make(home: Home, cell: Cell, planned: PlannedStage, resources: Resources, hear: Hear) -> dict[str, Any]:
@@ -89,7 +110,6 @@ def _train(cell: Cell, job: StageJob, resources: Resources, hear: Hear) -> None:
         CurveWatcher(job.curve, job.plan, hear, show),
     ):
         train(job, resources)
-    shutil.rmtree(job.folder, ignore_errors=True)
 
 
 def _hear_named(hear: Hear, stage: str | None, points: list[Point]) -> None:
