@@ -47,7 +47,7 @@ class Lease:
         self.path.unlink(missing_ok=True)
         try:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except (FileExistsError, FileNotFoundError):  # another one began, or ended and cleared the folder away
+        except (FileExistsError, FileNotFoundError):  # another began, or cleared the folder away
             raise LeaseHeldError(f"cell {self.folder.name} was taken by another process just now") from None
         with os.fdopen(handle, "w") as file:
             json.dump({"host": socket.gethostname(), "pid": os.getpid(), "started": int(time.time())}, file)

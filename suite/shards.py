@@ -120,7 +120,9 @@ class SampleStore:
         about to publish is waited for.
         """
         if self.note() is None:
-            with in_turn(self.folder, lambda who: say(f"waits for samples {self.folder.name}, which {who} makes")):
+            with in_turn(
+                self.folder, lambda who: say(f"waits for samples {self.folder.name}, which {who} makes")
+            ):
                 if self.note() is None:
                     self._make(counts, work, note, resources, show)
 
