@@ -95,6 +95,11 @@ class RefinementConfig(Strict):
         description="of joints, masks and dense coordinates that the image encoder is taught beside",
     )
     pixel_channels: int = Field(32, ge=1)
+    unit_m: float = Field(
+        1.0,
+        gt=0,
+        description="length that is 1 to attention; released: metres, in which neighbours are 0.005 apart",
+    )
     anchors: AnchorsConfig = AnchorsConfig()
     first_width: int = Field(120, ge=1)
     width: int = Field(256, ge=1)

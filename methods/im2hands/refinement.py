@@ -3,7 +3,7 @@
 Anchors are points of both initial surfaces. A network that both hands share turns each hand's anchors, with the image
 features they project to, into fewer anchors with features and a code z. The context latent c_s mixes a hand's code with
 the other's and with the image; from it a query asks its nearest anchors. Everything is in camera axes, y up and z back,
-about the middle of both hands, in metres.
+about the middle of both hands, in metres or, for the networks, in units of ``unit_m``.
 """
 
 from typing import NamedTuple
@@ -119,7 +119,7 @@ class RefinementModule(nn.Module):
             len(image), -1, anchors_cam_m.shape[2], -1
         )
         seen = self._pixels(pixel_map, intrinsics_px, anchors_cam_m)
-        placed = _placed(anchors_cam_m, middle_m).flatten(0, 1)
+        placed = self._placed(anchors_cam_m, middle_m).flatten(0, 1)
         kept, features, z = self.cloud(placed, torch.cat([seen, side], 3).flatten(0, 1))
         coarse = zip(self.collapse, (maps.heatmap_maps[0], maps.dense_maps[0]), strict=True)
         image_code = torch.cat([layer(m).flatten(1) for layer, m in coarse], 1)
@@ -136,7 +136,7 @@ class RefinementModule(nn.Module):
         ``initial`` (B, K, N) is what the first stage says there."""
         hands = queries_cam_m.shape[1]
         seen = self._pixels(context.pixel_map, context.intrinsics_px, queries_cam_m).flatten(0, 1)
-        placed = _placed(queries_cam_m, context.middle_m).flatten(0, 1)
+        placed = self._placed(queries_cam_m, context.middle_m).flatten(0, 1)
         anchors, features = context.anchors.flatten(0, 1), context.features.flatten(0, 1)
         asked = self.ask(placed, context.latent.flatten(0, 1), anchors, features)
         logits = self.head(asked, seen, initial.flatten(0, 1))
@@ -149,6 +149,11 @@ class RefinementModule(nn.Module):
         other = z.flip(1) * (self.config.context != "without_other")
         image = image * (self.config.context != "without_image")
         return self.fuse(torch.cat([z, other, image[:, None].expand(-1, SIDES, -1)], 2))
+
+    def _placed(self, points_cam_m: Tensor, middle_m: Tensor) -> Tensor:
+        """(B, 2, N, 3) points about the middle of both hands, y up and z back, in units of ``unit_m``."""
+        axes = points_cam_m.new_tensor(UP_AND_BACK) / self.config.unit_m
+        return (points_cam_m - middle_m[:, None]) * axes
 
     def _pixels(self, pixel_map: Tensor, intrinsics_px: Tensor, points_cam_m: Tensor) -> Tensor:
         """(B, K, N, C): what the map shows where points (B, K, N, 3) project to."""
@@ -196,8 +201,3 @@ def from_palms(keypoints_cam_m: Tensor, points: Tensor) -> Tensor:
     is_left = torch.tensor([False, True], device=points.device).repeat(len(points))
     frames = HandFrames.of(keypoints_cam_m.flatten(0, 1), is_left)
     return frames.from_palm(points.flatten(0, 1)).unflatten(0, (-1, SIDES))
-
-
-def _placed(points_cam_m: Tensor, middle_m: Tensor) -> Tensor:
-    """(B, 2, N, 3) points about the middle of both hands, y up and z back."""
-    return (points_cam_m - middle_m[:, None]) * points_cam_m.new_tensor(UP_AND_BACK)

@@ -73,6 +73,16 @@ def test_with_the_anchors_of_both_the_other_hand_is_asked_as_well(batch):
     torch.testing.assert_close(context.anchors[:, 0, :8], context.anchors[:, 1, 8:])
 
 
+def test_another_unit_is_another_scale_of_the_weights_that_see_offsets(batch):
+    given = inputs(batch)
+    metres, units = module(), module(unit_m=0.02)
+    offsets = {name: w for name, w in units.state_dict().items() if name.endswith("offset.0.weight")}
+    assert len(offsets) == 7
+    assert moved(metres(**given)[0], units(**given)[0])
+    units.load_state_dict({name: 0.02 * w for name, w in offsets.items()}, strict=False)
+    torch.testing.assert_close(metres(**given)[0], units(**given)[0], atol=1e-4, rtol=1e-3)
+
+
 def test_the_image_reaches_a_field_through_pixels_and_context(batch):
     given = inputs(batch)
     for context in ("full", "without_image"):
