@@ -119,30 +119,20 @@ class SampleStore:
         ``counts`` are the samples of each split. What is published already is left alone, and what another process is
         about to publish is waited for.
         """
-        if self.note() is None:
-            with in_turn(
-                self.folder, lambda who: say(f"waits for samples {self.folder.name}, which {who} makes")
-            ):
-                if self.note() is None:
-                    self._make(counts, work, note, resources, show)
-
-    def _make(
-        self,
-        counts: Mapping[str, int],
-        work: Callable[[tuple[str, int]], None],
-        note: Mapping[str, Any],
-        resources: Resources,
-        show: Show,
-    ) -> None:
-        shards = [(split, number) for split, n in counts.items() for number in range(shard_count(n))]
-        missing = [shard for shard in shards if not self.shard(*shard).exists()]
-        run_shards(work, missing, len(shards), resources, show)
-        for split, count in counts.items():
-            self._join(split, count)
-        write_json(self.folder / NOTE, {**note, "samples": dict(counts)})
-        shutil.rmtree(self.folder / "shards", ignore_errors=True)
-        for cut_off in self.folder.glob("*/.*"):
-            cut_off.unlink(missing_ok=True)
+        if self.note() is not None:
+            return
+        with in_turn(self.folder, lambda who: say(f"waits for samples {self.folder.name}, made by {who}")):
+            if self.note() is not None:
+                return
+            shards = [(split, number) for split, n in counts.items() for number in range(shard_count(n))]
+            missing = [shard for shard in shards if not self.shard(*shard).exists()]
+            run_shards(work, missing, len(shards), resources, show)
+            for split, count in counts.items():
+                self._join(split, count)
+            write_json(self.folder / NOTE, {**note, "samples": dict(counts)})
+            shutil.rmtree(self.folder / "shards", ignore_errors=True)
+            for cut_off in self.folder.glob("*/.*"):
+                cut_off.unlink(missing_ok=True)
 
     def _join(self, split: str, count: int) -> None:
         """One array per field of the shards of a split, a shard in memory at a time."""

@@ -47,7 +47,7 @@ def read_official(file: Path, dataset: ScoredSet, spool: Spool) -> Fields:
         )
         if given is None:
             roots_m[rows] = relative_m
-    kept = {name: values for name, values in fields.items() if name in {**own, **ragged}}
+    kept = {name: values for name, values in fields.items() if name in own or name in ragged}
     result = {"joints_cam_m": joints_m, **kept, "relative_root_m": roots_m, "handedness": fields["hand_type"]}
     for name in ("joint_coord", "rel_root_depth"):
         spool.drop(name)
