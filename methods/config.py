@@ -41,6 +41,7 @@ class TrainingConfig(Strict):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="autocast type; used on a GPU only"
     )
+    compile: bool = Field(False, description="torch.compile the network for training; needs a C++ compiler")
     checkpoint_epochs: int = Field(1, ge=1, description="epochs between two checkpoints")
 
 

@@ -4,15 +4,17 @@ It knows nothing of Ray. A ``Session`` says which rank this is, on which device,
 where the next one goes; ``suite.worker`` supplies Ray Train's, ``PlainSession`` is the one-process form.
 
 Everything random is drawn from a seed made of (seed, epoch, rank), so a resumed training repeats the interrupted one
-bit for bit on the same number of workers.
+bit for bit on the same number of workers. What a batch is drawn and disturbed with depends on its step besides, so
+that it is the same however many threads prepare batches.
 """
 
 import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from suite.curves import CurveFile, Point, make_point
 from suite.train import STATE_FILE
 
 Item = TypeVar("Item")
+Key = TypeVar("Key")
 CURVE_POINTS_PER_EPOCH = 10
 
 
@@ -40,6 +43,8 @@ class Session(ABC):
     rank: int = 0
     world_size: int = 1
     device: torch.device = torch.device("cpu")
+    preparers: int = 1
+    """Threads that prepare batches."""
 
     @abstractmethod
     def prepare(self, module: nn.Module) -> nn.Module:
@@ -113,7 +118,7 @@ def train_stage(
         session.report({}, None)
         return module
     settings = stage.training(config)
-    run = _Run(stage, module, data, settings, config, seed, session, augment)
+    run = StageRun(stage, module, data, settings, config, seed, session, augment)
     announce(run.schedule.steps)
     resumed_at = run.resume()
     curve = CurveFile(curve_path, resumed_at) if session.rank == 0 else None
@@ -128,7 +133,7 @@ def train_stage(
     return run.bare.cpu()
 
 
-class _Run:
+class StageRun:
     """The moving parts of one training."""
 
     def __init__(
@@ -153,6 +158,8 @@ class _Run:
             module.load_state_dict(self._saved["module"])
             self.next_epoch = self._saved["next_epoch"]
         self.module = session.prepare(module)
+        if settings.compile:
+            self.module = torch.compile(self.module)
         parameters = [p for p in module.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             parameters,
@@ -184,13 +191,14 @@ class _Run:
         self.module.train()
         window = _Window(max(1, self.schedule.steps_per_epoch // CURVE_POINTS_PER_EPOCH))
         first = epoch * self.schedule.steps_per_epoch
-        for step, batch in enumerate(ahead(self._batches(epoch)), start=first):
-            terms = self._step(batch, Progress(epoch, self.settings.epochs, step, self.schedule.steps))
+        for step, batch in enumerate(self.batches(epoch), start=first):
+            terms = self.step(batch, Progress(epoch, self.settings.epochs, step, self.schedule.steps))
             window.add(step + 1, terms)
         window.flush()
         return window.points
 
-    def _step(self, batch: Any, progress: Progress) -> dict[str, torch.Tensor]:
+    def step(self, batch: Any, progress: Progress) -> dict[str, torch.Tensor]:
+        """One step down the gradient of a prepared batch; returns its loss terms, still on the device."""
         self.optimiser.zero_grad(set_to_none=True)
         with self._autocast():
             terms = self.stage.loss(self.module, batch, progress)
@@ -200,16 +208,19 @@ class _Run:
         self.rate.step()
         return {name: value.detach() for name, value in terms.items()}
 
-    def _batches(self, epoch: int) -> Iterator[Any]:
-        """This rank's share of each global batch, in an order that depends on seed and epoch alone."""
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """This rank's share of each global batch, on the device, in an order that depends on seed and epoch alone."""
         order = torch.Generator().manual_seed(mix(self.seed, epoch, -1))
-        noise = torch.Generator().manual_seed(mix(self.seed, epoch, self.session.rank))
         shuffled = torch.randperm(len(self.data["train"]), generator=order)
-        for step in range(self.schedule.steps_per_epoch):
+
+        def prepared(step: int) -> Any:
             whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
             share = whole[self.session.rank :: self.session.world_size]
+            noise = torch.Generator().manual_seed(mix(self.seed, epoch, self.session.rank, step))
             batch = self.stage.prepare(self.data["train"].gather(share), noise)
-            yield self._augment(batch.to(self.session.device), self.config.augment, noise)
+            return self._augment(batch.to(self.session.device), self.config.augment, noise)
+
+        return ahead(prepared, range(self.schedule.steps_per_epoch), self.session.preparers)
 
     @torch.no_grad()
     def validate(self, epoch: int) -> list[Point]:
@@ -221,9 +232,8 @@ class _Run:
         step = (epoch + 1) * self.schedule.steps_per_epoch
         progress = Progress(epoch, self.settings.epochs, step, self.schedule.steps)
         count = 0
-        for batch in whole_set(
-            self.stage, self.data["val"], self.batch_size, self.settings.validation_samples
-        ):
+        asked, threads = self.settings.validation_samples, self.session.preparers
+        for batch in whole_set(self.stage, self.data["val"], self.batch_size, asked, threads):
             count += len(batch)
             with self._autocast():
                 terms = self.stage.loss(self.bare, batch.to(self.session.device), progress)
@@ -277,29 +287,39 @@ def _fused(parameters: list[nn.Parameter]) -> bool:
     return all(p.dtype == torch.float32 for p in parameters)
 
 
-def whole_set(stage: Stage, dataset: Any, batch_size: int, most: int | None = None) -> Iterator[Any]:
+def whole_set(
+    stage: Stage, dataset: Any, batch_size: int, most: int | None = None, threads: int = 1
+) -> Iterator[Any]:
     """Every sample once, in order, or ``most`` evenly over all; what is drawn about a batch is the same every time."""
     count = min(most or len(dataset), len(dataset))
     positions = torch.arange(count) * len(dataset) // max(1, count)
-    for start in range(0, count, batch_size):
+
+    def prepared(start: int) -> Any:
         batch = dataset.gather(positions[start : start + batch_size])
-        yield stage.prepare(batch, torch.Generator().manual_seed(start))
+        return stage.prepare(batch, torch.Generator().manual_seed(start))
+
+    return ahead(prepared, range(0, count, batch_size), threads)
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the next one prepared by a thread while this one is used."""
-    with ThreadPoolExecutor(1) as pool:
-        end = object()
-        future = pool.submit(next, items, end)
-        while (item := future.result()) is not end:
-            future = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
+def ahead(make: Callable[[Key], Item], keys: Iterable[Key], threads: int = 1) -> Iterator[Item]:
+    """What ``make`` gives for each key, in order; threads make the next ones while one is used."""
+    pool = ThreadPoolExecutor(threads)
+    pending: deque[Future[Item]] = deque()
+    try:
+        for key in keys:
+            pending.append(pool.submit(make, key))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def mix(seed: int, epoch: int, rank: int) -> int:
-    """One 63-bit seed from three numbers, without structure between neighbours."""
+def mix(*parts: int) -> int:
+    """One 63-bit seed from a few numbers, without structure between neighbours."""
     value = 0x9E3779B97F4A7C15
-    for part in (seed, epoch, rank):
+    for part in parts:
         value = ((value ^ (part & 0xFFFFFFFFFFFFFFFF)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
         value ^= value >> 31
     return value >> 1

@@ -67,7 +67,7 @@ def ray_worker(settings: dict[str, str]) -> None:
 
 def work(job: StageJob, session: Session) -> None:
     """One rank's part of a training; rank 0 publishes the stage."""
-    torch.set_num_threads(job.threads)
+    share_cores(job.threads, session)
     started = time.time()
     cache = StageCache(Home(Path(job.home)))
     method = make_method(job.method, job.config, job.keypoints)
@@ -103,6 +103,13 @@ def work(job: StageJob, session: Session) -> None:
             "train_s": round(time.time() - started, 3),
         }
         cache.publish(job.key, trained, job.curve, note)
+
+
+def share_cores(threads: int, session: Session) -> None:
+    """The CPU's threads compute, beside one that prepares batches; a GPU is kept busy by as many that prepare."""
+    on_gpu = session.device.type == "cuda"
+    torch.set_num_threads(1 if on_gpu else threads)
+    session.preparers = threads if on_gpu else 1
 
 
 def make_method(name: str, config: str, keypoints: str) -> Method:

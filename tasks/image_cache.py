@@ -1,6 +1,7 @@
 """Decoded images in memory, as bytes, while they fit; the rest is decoded again at each use, by several threads."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -29,21 +30,27 @@ class ImageCache:
         self._pixels = torch.empty((capacity, *shape), dtype=torch.uint8)
         self._slot = np.full(count, -1, np.int64)
         self._used = 0
+        self._filling = threading.Lock()
 
     def take(self, keys: np.ndarray) -> Tensor:
         """(B, C, S, S) uint8 of these keys (B,)."""
         missing = np.unique(keys[self._slot[keys] < 0]).tolist()
         decoded = dict(zip(missing, map_threads(self._decode, missing), strict=True))
-        for key, picture in decoded.items():
-            if self._used < len(self._pixels):
-                self._pixels[self._used] = picture
-                self._slot[key] = self._used
-                self._used += 1
+        with self._filling:
+            for key, picture in decoded.items():
+                self._keep(key, picture)
         slots = self._slot[keys]
         if (slots >= 0).all():
             return self._pixels[torch.from_numpy(slots)]
         pictures = (decoded[k] if k in decoded else self._pixels[self._slot[k]] for k in keys.tolist())
         return torch.stack(list(pictures))
+
+    def _keep(self, key: int, picture: Tensor) -> None:
+        """Another thread may have decoded the same picture meanwhile."""
+        if self._slot[key] < 0 and self._used < len(self._pixels):
+            self._pixels[self._used] = picture
+            self._slot[key] = self._used
+            self._used += 1
 
 
 def map_threads(function: Callable[[int], Result], items: Sequence[int]) -> list[Result]:

@@ -1,6 +1,9 @@
 """The generic loop on a toy stage: what it computes, how it resumes, how it fails."""
 
+import threading
+import time
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -182,14 +185,74 @@ def test_a_rate_may_fall_in_several_steps():
 
 
 def test_items_prepared_ahead_come_in_order_and_errors_come_through():
-    def items():
-        yield from range(3)
-        raise ValueError("broken image")
+    def decode(number):
+        if number == 3:
+            raise ValueError("broken image")
+        return number
 
-    prepared = ahead(items())
-    assert [next(prepared) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="broken image"):
-        next(prepared)
+    for threads in (1, 4):
+        prepared = ahead(decode, range(5), threads)
+        assert [next(prepared) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ValueError, match="broken image"):
+            next(prepared)
+
+
+def test_items_that_nobody_waits_for_any_more_are_not_prepared():
+    made, enough = [], threading.Event()
+
+    def make(number):
+        enough.wait(5)
+        made.append(number)
+
+    prepared = ahead(make, range(100), threads=2)
+    enough.set()
+    next(prepared)
+    prepared.close()
+    assert len(made) <= 4
+
+
+class Drawing(Regression):
+    """What it is given depends on the noise that it is prepared with, and takes threads unlike long."""
+
+    def prepare(self, batch, noise):
+        draw = torch.rand(1, generator=noise)
+        time.sleep(0.005 * float(draw))
+        return Batch(batch.x + draw, batch.y)
+
+
+class ManyPreparers(PlainSession):
+    preparers = 5
+
+
+def test_how_many_threads_prepare_batches_does_not_change_the_weights(tmp_path):
+    one = run(tmp_path / "a", Drawing())
+    five = run(tmp_path / "b", Drawing(), session=ManyPreparers(tmp_path / "b"))
+    assert torch.equal(weights(one), weights(five))
+
+
+def test_every_batch_is_disturbed_anew(tmp_path):
+    seen = []
+
+    class Listening(Drawing):
+        def prepare(self, batch, noise):
+            seen.append(noise.initial_seed())
+            return super().prepare(batch, noise)
+
+    run(tmp_path, Listening(), epochs=2, validation_samples=1)
+    assert len(set(seen)) == 2 * (100 // 16) + 1
+
+
+def test_a_compiled_training_learns_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    torch.compiler.reset()
+    graphs = torch._dynamo.utils.counters["stats"]
+    graphs.clear()
+    plain = run(tmp_path / "a", Regression())
+    assert not graphs["unique_graphs"]
+    same = run(tmp_path / "b", Regression(), compile=True)
+    assert graphs["unique_graphs"]
+    assert list(same.state_dict()) == list(plain.state_dict())
+    torch.testing.assert_close(weights(same), weights(plain))
 
 
 def test_seeds_of_neighbouring_epochs_and_ranks_differ():
