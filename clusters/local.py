@@ -22,7 +22,7 @@ def ray_session(address: str | None = None) -> Iterator[dict[str, float]]:
         yield ray.cluster_resources()
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address or os.environ.get("RAY_ADDRESS"):
+    if may_grow(address):
         ray.init(address=address or "auto", **quiet)
     else:
         ray.init(object_store_memory=OBJECT_STORE_BYTES, include_dashboard=True, **quiet)
@@ -30,3 +30,8 @@ def ray_session(address: str | None = None) -> Iterator[dict[str, float]]:
         yield ray.cluster_resources()
     finally:
         ray.shutdown()
+
+
+def may_grow(address: str | None) -> bool:
+    """Whether this is a cluster that is already up, which may get more machines, and not one that is started here."""
+    return bool(address or os.environ.get("RAY_ADDRESS"))

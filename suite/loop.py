@@ -5,23 +5,25 @@ where the next one goes; ``suite.worker`` supplies Ray Train's, ``PlainSession``
 
 Everything random is drawn from a seed made of (seed, epoch, rank), so a resumed training repeats the interrupted one
 bit for bit on the same number of workers. What a batch is drawn and disturbed with depends on its step besides, so
-that it is the same however many threads prepare batches.
+that it is the same however many processes prepare batches.
 """
 
 import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from methods.base import Progress, Stage
 from methods.config import MethodConfig, TrainingConfig
@@ -43,8 +45,8 @@ class Session(ABC):
     rank: int = 0
     world_size: int = 1
     device: torch.device = torch.device("cpu")
-    preparers: int = 1
-    """Threads that prepare batches."""
+    preparers: int = 0
+    """Processes that prepare batches; with none, a thread of this one does."""
 
     @abstractmethod
     def prepare(self, module: nn.Module) -> nn.Module:
@@ -122,8 +124,10 @@ def train_stage(
     announce(run.schedule.steps)
     resumed_at = run.resume()
     curve = CurveFile(curve_path, resumed_at) if session.rank == 0 else None
-    for epoch in range(run.next_epoch, settings.epochs):
-        points = run.epoch(epoch)
+    epochs = range(run.next_epoch, settings.epochs)
+    batches = run.batches(epochs)
+    for epoch in epochs:
+        points = run.epoch(epoch, batches)
         points += run.validate(epoch)
         if curve is not None:
             curve.append(points)
@@ -153,13 +157,14 @@ class StageRun:
         of_epoch = min(settings.epoch_samples or len(data["train"]), len(data["train"]))
         self.schedule = Schedule(settings, max(1, of_epoch // self.batch_size))
         self.next_epoch = 0
+        self._order = lru_cache(maxsize=2)(self._shuffled)
         self._saved = session.load_state()
         if self._saved:
             module.load_state_dict(self._saved["module"])
             self.next_epoch = self._saved["next_epoch"]
         self.module = session.prepare(module)
         if settings.compile:
-            self.module = torch.compile(self.module)
+            self.module = cast(nn.Module, torch.compile(self.module))
         parameters = [p for p in module.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             parameters,
@@ -185,13 +190,13 @@ class StageRun:
             "next_epoch": next_epoch,
         }
 
-    def epoch(self, epoch: int) -> list[Point]:
-        """One pass over the training set; returns its curve points."""
+    def epoch(self, epoch: int, batches: Iterator[Any]) -> list[Point]:
+        """One pass over the training set, whose batches come next; returns its curve points."""
         torch.manual_seed(mix(self.seed, epoch, self.session.rank))
         self.module.train()
         window = _Window(max(1, self.schedule.steps_per_epoch // CURVE_POINTS_PER_EPOCH))
         first = epoch * self.schedule.steps_per_epoch
-        for step, batch in enumerate(self.batches(epoch), start=first):
+        for step, batch in enumerate(islice(batches, self.schedule.steps_per_epoch), start=first):
             terms = self.step(batch, Progress(epoch, self.settings.epochs, step, self.schedule.steps))
             window.add(step + 1, terms)
         window.flush()
@@ -208,19 +213,30 @@ class StageRun:
         self.rate.step()
         return {name: value.detach() for name, value in terms.items()}
 
-    def batches(self, epoch: int) -> Iterator[Any]:
-        """This rank's share of each global batch, on the device, in an order that depends on seed and epoch alone."""
-        order = torch.Generator().manual_seed(mix(self.seed, epoch, -1))
-        shuffled = torch.randperm(len(self.data["train"]), generator=order)
+    def batches(self, epochs: Sequence[int]) -> Iterator[Any]:
+        """This rank's share of each global batch of these epochs, on the device, one prepared ahead.
 
-        def prepared(step: int) -> Any:
-            whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
-            share = whole[self.session.rank :: self.session.world_size]
-            noise = torch.Generator().manual_seed(mix(self.seed, epoch, self.session.rank, step))
-            batch = self.stage.prepare(self.data["train"].gather(share), noise)
-            return self._augment(batch.to(self.session.device), self.config.augment, noise)
+        Their order depends on seed and epoch alone."""
+        keys = [(epoch, step) for epoch in epochs for step in range(self.schedule.steps_per_epoch)]
+        prepared = by_processes(self._prepare, keys, self.session.preparers)
+        return ahead(self._placed(key, batch) for key, batch in zip(keys, prepared, strict=True))
 
-        return ahead(prepared, range(self.schedule.steps_per_epoch), self.session.preparers)
+    def _prepare(self, key: tuple[int, int]) -> Any:
+        epoch, step = key
+        whole = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        share = whole[self.session.rank :: self.session.world_size]
+        return self.stage.prepare(self.data["train"].gather(share), self._noise(key, 0))
+
+    def _placed(self, key: tuple[int, int], batch: Any) -> Any:
+        return self._augment(batch.to(self.session.device), self.config.augment, self._noise(key, 1))
+
+    def _noise(self, key: tuple[int, int], use: int) -> torch.Generator:
+        epoch, step = key
+        return torch.Generator().manual_seed(mix(self.seed, epoch, self.session.rank, step, use))
+
+    def _shuffled(self, epoch: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(mix(self.seed, epoch, -1))
+        return torch.randperm(len(self.data["train"]), generator=generator)
 
     @torch.no_grad()
     def validate(self, epoch: int) -> list[Point]:
@@ -232,8 +248,8 @@ class StageRun:
         step = (epoch + 1) * self.schedule.steps_per_epoch
         progress = Progress(epoch, self.settings.epochs, step, self.schedule.steps)
         count = 0
-        asked, threads = self.settings.validation_samples, self.session.preparers
-        for batch in whole_set(self.stage, self.data["val"], self.batch_size, asked, threads):
+        asked, processes = self.settings.validation_samples, self.session.preparers
+        for batch in whole_set(self.stage, self.data["val"], self.batch_size, asked, processes):
             count += len(batch)
             with self._autocast():
                 terms = self.stage.loss(self.bare, batch.to(self.session.device), progress)
@@ -288,32 +304,58 @@ def _fused(parameters: list[nn.Parameter]) -> bool:
 
 
 def whole_set(
-    stage: Stage, dataset: Any, batch_size: int, most: int | None = None, threads: int = 1
+    stage: Stage, dataset: Any, batch_size: int, most: int | None = None, processes: int = 0
 ) -> Iterator[Any]:
     """Every sample once, in order, or ``most`` evenly over all; what is drawn about a batch is the same every time."""
     count = min(most or len(dataset), len(dataset))
     positions = torch.arange(count) * len(dataset) // max(1, count)
 
-    def prepared(start: int) -> Any:
+    def prepare(start: int) -> Any:
         batch = dataset.gather(positions[start : start + batch_size])
         return stage.prepare(batch, torch.Generator().manual_seed(start))
 
-    return ahead(prepared, range(0, count, batch_size), threads)
+    return by_processes(prepare, range(0, count, batch_size), processes)
 
 
-def ahead(make: Callable[[Key], Item], keys: Iterable[Key], threads: int = 1) -> Iterator[Item]:
-    """What ``make`` gives for each key, in order; threads make the next ones while one is used."""
-    pool = ThreadPoolExecutor(threads)
-    pending: deque[Future[Item]] = deque()
-    try:
-        for key in keys:
-            pending.append(pool.submit(make, key))
-            if len(pending) > threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+class _Made(Dataset[Item]):
+    """What a function makes of keys, as torch's loader takes it."""
+
+    def __init__(self, make: Callable[[Key], Item], keys: Sequence[Key]) -> None:
+        self.make, self.keys = make, keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, position: int) -> Item:
+        return self.make(self.keys[position])
+
+
+def by_processes(make: Callable[[Key], Item], keys: Sequence[Key], processes: int) -> Iterator[Item]:
+    """What ``make`` gives for each key, in order; made here, when it is asked for, unless there are ``processes``.
+
+    They are forked, so that they share what is in memory, and must not touch a GPU. No global generator is drawn from.
+    """
+    if not processes:
+        return map(make, keys)
+    return iter(
+        DataLoader(
+            _Made(make, keys),
+            batch_size=None,
+            num_workers=processes,
+            multiprocessing_context="fork",
+            generator=torch.Generator(),
+        )
+    )
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the next one prepared by a thread while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        end = object()
+        future = pool.submit(next, items, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]
 
 
 def mix(*parts: int) -> int:

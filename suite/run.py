@@ -19,6 +19,7 @@ from suite.plan import Cell
 from suite.progress import Progress, say
 from suite.staging import trained_stages
 from suite.train import Resources
+from tasks.errors import RequestError
 
 if TYPE_CHECKING:
     from reports.tracking import LiveMirror
@@ -43,15 +44,43 @@ def run_cells(
     mirror = LiveMirror(home.root)
     runner = Runner(home, resources, mirror)
     try:
-        if resources.workers == 0 or all(runner.is_done(cell) for cell in cells):
+        if all(runner.is_done(cell) for cell in cells):
             return [runner.header(cell) for cell in cells]
-        from clusters.local import ray_session
+        if resources.workers == 0:
+            require_gpu(resources)
+            return [runner.header(cell) for cell in cells]
+        from clusters.local import may_grow, ray_session
 
         with ray_session(address) as cluster:
+            if not may_grow(address):
+                require_room(resources, cluster)
             runner.resources = share(resources, cluster)
             return [runner.header(cell) for cell in cells]
     finally:
         mirror.close()
+
+
+def require_gpu(resources: Resources) -> None:
+    """Raise RequestError where this process is to use a GPU that torch does not find."""
+    import torch
+
+    if resources.gpus_per_worker and not torch.cuda.is_available():
+        raise RequestError(
+            "a GPU was asked for and torch finds none: leave out --gpus-per-worker ('palmares doctor' tells why)."
+        )
+
+
+def require_room(resources: Resources, cluster: dict[str, float]) -> None:
+    """Raise RequestError where so many workers can never be placed: Ray would wait for more machines forever."""
+    workers = resources.workers
+    asked = {"CPU": float(workers), "GPU": workers * resources.gpus_per_worker}
+    for kind, needed in asked.items():
+        there = cluster.get(kind, 0.0)
+        if needed > there:
+            raise RequestError(
+                f"{workers} {'worker needs' if workers == 1 else 'workers need'} {needed:g} {kind}s and {there:g} "
+                f"{'is' if there == 1 else 'are'} here: ask for less, or name a cluster with --address."
+            )
 
 
 def share(resources: Resources, cluster: dict[str, float]) -> Resources:

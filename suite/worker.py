@@ -106,10 +106,10 @@ def work(job: StageJob, session: Session) -> None:
 
 
 def share_cores(threads: int, session: Session) -> None:
-    """The CPU's threads compute, beside one that prepares batches; a GPU is kept busy by as many that prepare."""
+    """The CPU's threads compute, beside one that prepares batches; a GPU is fed by as many processes."""
     on_gpu = session.device.type == "cuda"
     torch.set_num_threads(1 if on_gpu else threads)
-    session.preparers = threads if on_gpu else 1
+    session.preparers = threads if on_gpu else 0
 
 
 def make_method(name: str, config: str, keypoints: str) -> Method:

@@ -1,7 +1,11 @@
-"""Decoded images in memory, as bytes, while they fit; the rest is decoded again at each use, by several threads."""
+"""Decoded images in memory, as bytes, while they fit; the rest is decoded again at each use, by several threads.
 
+Processes that are forked later share the memory: what one has decoded the others need not.
+"""
+
+import mmap
+import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -27,10 +31,11 @@ class ImageCache:
         """``count`` keys, from 0."""
         self._decode = decode
         capacity = min(count, cache_bytes // int(np.prod(shape)))
-        self._pixels = torch.empty((capacity, *shape), dtype=torch.uint8)
-        self._slot = np.full(count, -1, np.int64)
-        self._used = 0
-        self._filling = threading.Lock()
+        self._pixels = torch.from_numpy(shared((capacity, *shape), np.uint8))
+        self._slot = shared((count,), np.int64)
+        self._slot[:] = -1
+        self._used = shared((1,), np.int64)
+        self._filling = multiprocessing.Lock()
 
     def take(self, keys: np.ndarray) -> Tensor:
         """(B, C, S, S) uint8 of these keys (B,)."""
@@ -46,11 +51,18 @@ class ImageCache:
         return torch.stack(list(pictures))
 
     def _keep(self, key: int, picture: Tensor) -> None:
-        """Another thread may have decoded the same picture meanwhile."""
-        if self._slot[key] < 0 and self._used < len(self._pixels):
-            self._pixels[self._used] = picture
-            self._slot[key] = self._used
-            self._used += 1
+        """Another process may have decoded the same picture meanwhile."""
+        slot = int(self._used[0])
+        if self._slot[key] < 0 and slot < len(self._pixels):
+            self._pixels[slot] = picture
+            self._slot[key] = slot
+            self._used[0] = slot + 1
+
+
+def shared(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Zeros in memory that forked processes share; pages are taken when they are written to."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.frombuffer(mmap.mmap(-1, max(1, size)), dtype, int(np.prod(shape))).reshape(shape)
 
 
 def map_threads(function: Callable[[int], Result], items: Sequence[int]) -> list[Result]:

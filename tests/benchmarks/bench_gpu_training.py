@@ -4,9 +4,9 @@
 [--layout interhand26m] [--size 512] [--steps 40] [--device cuda] [--seconds 300] [--out reports/published/NAME]``
 
 Every method's stages are first trained for an epoch, so that later ones have what they are built on. Then each stage
-takes steps of the generic loop under each setting: on batches that are ready (median step), and with batches being
-prepared beside, as in a training (mean step). A setting that would begin after ``--seconds`` is left out. Memory is the
-allocator's peak. ``--out`` writes the table as NAME.json and NAME.md.
+takes steps of the generic loop under each setting: on batches that are ready (median step; images and points a second
+are of these), and with batches being prepared beside, as in a training (mean step). A setting that would begin after
+``--seconds`` is left out. Memory is the allocator's peak. ``--out`` writes the table as NAME.json and NAME.md.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Bench:
         run = StageRun(self.stage, module, self.data, settings, config, 0, session, augment)
         run.module.train()
         _forget_peak(session.device)
-        ready = list(islice(run.batches(0), READY_BATCHES))
+        ready = list(islice(run.batches([0]), READY_BATCHES))
         start = time.perf_counter()
         _timed(run, islice(cycle(ready), 1))
         first_s = time.perf_counter() - start
@@ -123,8 +123,8 @@ class Bench:
             "step_ms": round(1000 * step_s, 2),
             "fed_step_ms": round(1000 * fed_s, 2),
             "peak_mib": _peak_mib(session.device),
-            "images_per_s": round(len(batch) / fed_s),
-            "points_per_s": round(points / fed_s) or None,
+            "images_per_s": round(len(batch) / step_s),
+            "points_per_s": round(points / step_s) or None,
             "first_step_s": round(first_s, 1),
         }
 
@@ -146,12 +146,11 @@ def _timed(run: StageRun, batches: Iterator[Any]) -> list[float]:
 
 def _fed_step_s(run: StageRun, steps: int) -> float:
     """Seconds of a step while batches are prepared beside: of whole epochs, at least so many steps."""
-    start, count, epoch = time.perf_counter(), 0, 1
-    while count < steps:
-        for batch in run.batches(epoch):
-            run.step(batch, Progress(0, 1, 0, 1))
-            count += 1
-        epoch += 1
+    epochs = -(-steps // run.schedule.steps_per_epoch)
+    start, count = time.perf_counter(), 0
+    for batch in run.batches(range(epochs)):
+        run.step(batch, Progress(0, 1, 0, 1))
+        count += 1
     _wait(run.session.device)
     return (time.perf_counter() - start) / count
 
@@ -235,6 +234,7 @@ def markdown(facts: dict[str, Any], rows: list[Row]) -> str:
         f"{facts['device']}, {facts['cpus']} CPU cores, torch {facts['torch']}, {facts['date']}; made by "
         f"`{facts['command']}`.",
         "",
+        *([facts["note"], ""] if "note" in facts else []),
         "| " + " | ".join(COLUMNS.values()) + " |",
         "|" + "---|" * len(COLUMNS),
     ]

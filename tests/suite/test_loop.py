@@ -1,6 +1,6 @@
 """The generic loop on a toy stage: what it computes, how it resumes, how it fails."""
 
-import threading
+import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,16 @@ from torch import nn
 from methods.base import Stage
 from methods.config import SingleStageConfig, TrainingConfig
 from suite.curves import CurveFile, make_point, read_curve
-from suite.loop import PlainSession, Schedule, TrainingDivergedError, ahead, mix, train_stage, whole_set
+from suite.loop import (
+    PlainSession,
+    Schedule,
+    TrainingDivergedError,
+    ahead,
+    by_processes,
+    mix,
+    train_stage,
+    whole_set,
+)
 
 
 @dataclass
@@ -184,35 +193,27 @@ def test_a_rate_may_fall_in_several_steps():
     assert factors == pytest.approx([1, 1, 0.2, 0.04, 0.008])
 
 
-def test_items_prepared_ahead_come_in_order_and_errors_come_through():
+@pytest.mark.parametrize("processes", [0, 2])
+def test_items_prepared_ahead_come_in_order_and_errors_come_through(processes):
     def decode(number):
         if number == 3:
             raise ValueError("broken image")
         return number
 
-    for threads in (1, 4):
-        prepared = ahead(decode, range(5), threads)
-        assert [next(prepared) for _ in range(3)] == [0, 1, 2]
-        with pytest.raises(ValueError, match="broken image"):
-            next(prepared)
+    prepared = ahead(by_processes(decode, range(5), processes))
+    assert [next(prepared) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="broken image"):
+        next(prepared)
 
 
-def test_items_that_nobody_waits_for_any_more_are_not_prepared():
-    made, enough = [], threading.Event()
-
-    def make(number):
-        enough.wait(5)
-        made.append(number)
-
-    prepared = ahead(make, range(100), threads=2)
-    enough.set()
-    next(prepared)
-    prepared.close()
-    assert len(made) <= 4
+def test_processes_make_what_they_are_asked_for():
+    makers = list(by_processes(lambda _: os.getpid(), range(8), 2))
+    assert len(set(makers)) == 2
+    assert os.getpid() not in makers
 
 
 class Drawing(Regression):
-    """What it is given depends on the noise that it is prepared with, and takes threads unlike long."""
+    """What it is given depends on the noise that it is prepared with, and takes unlike long."""
 
     def prepare(self, batch, noise):
         draw = torch.rand(1, generator=noise)
@@ -221,13 +222,13 @@ class Drawing(Regression):
 
 
 class ManyPreparers(PlainSession):
-    preparers = 5
+    preparers = 2
 
 
-def test_how_many_threads_prepare_batches_does_not_change_the_weights(tmp_path):
-    one = run(tmp_path / "a", Drawing())
-    five = run(tmp_path / "b", Drawing(), session=ManyPreparers(tmp_path / "b"))
-    assert torch.equal(weights(one), weights(five))
+def test_how_many_processes_prepare_batches_does_not_change_the_weights(tmp_path):
+    none = run(tmp_path / "a", Drawing())
+    two = run(tmp_path / "b", Drawing(), session=ManyPreparers(tmp_path / "b"))
+    assert torch.equal(weights(none), weights(two))
 
 
 def test_every_batch_is_disturbed_anew(tmp_path):

@@ -1,13 +1,17 @@
 """Running cells in this process: records, the stage cache, failures that stay where they happen."""
 
+import pytest
+import torch
+
 from reports.record import read_record
 from suite.data import open_source
 from suite.lease import Lease
 from suite.plan import Request, make_cells
-from suite.run import run_cells, share
+from suite.run import require_gpu, require_room, run_cells, share
 from suite.staging import curve_names
 from suite.status import describe, every_cell
 from suite.train import Resources
+from tasks.errors import RequestError
 
 HERE = Resources(workers=0)
 
@@ -100,6 +104,29 @@ def test_seeds_share_nothing_but_the_data(home, data):
 def test_cpus_are_split_among_the_workers():
     assert share(Resources(workers=2), {"CPU": 16.0}).cpus_per_worker == 8
     assert share(Resources(workers=4), {"CPU": 2.0}).cpus_per_worker == 1
+
+
+@pytest.mark.parametrize(
+    ("resources", "complaint"),
+    [
+        (Resources(workers=3), r"3 workers need 3 CPUs and 2 are here: ask for less, or name a cluster"),
+        (Resources(workers=1, gpus_per_worker=1), r"1 worker needs 1 GPUs and 0 are here"),
+    ],
+)
+def test_workers_that_can_never_be_placed_are_refused_before_ray_waits_for_them(resources, complaint):
+    with pytest.raises(RequestError, match=complaint):
+        require_room(resources, {"CPU": 2.0})
+
+
+def test_workers_that_fit_are_not_refused():
+    require_room(Resources(workers=4, gpus_per_worker=0.5), {"CPU": 4.0, "GPU": 2.0})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(home):
+    with pytest.raises(RequestError, match="torch finds none: leave out --gpus-per-worker"):
+        require_gpu(Resources(0, gpus_per_worker=1))
+    require_gpu(Resources(0))
 
 
 def test_curves_of_several_stages_keep_apart_what_they_share_a_name_for():
