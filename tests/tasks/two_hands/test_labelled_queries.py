@@ -1,5 +1,7 @@
 """Points to learn occupancy from: where they lie, and that their labels are true."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,24 @@ def test_about_a_hand_without_a_fit_nothing_is_inside(dataset):
     assert drawn.occupied[0, 0].any()
     assert not drawn.occupied[0, 1].any()
     assert drawn.points.isfinite().all()
+
+
+class OnDevice(torch.Tensor):
+    """Like a tensor on a GPU, it must be brought to the CPU before numpy sees it."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.numpy:
+            raise TypeError("can't convert a device tensor to numpy")
+        result = super().__torch_function__(function, types, args, kwargs)
+        return result.as_subclass(torch.Tensor) if function is torch.Tensor.cpu else result
+
+
+def test_a_batch_may_be_on_a_gpu(batch):
+    fields = ("true_keypoints_cam_m", "verts_cam_m", "has_fit")
+    there = replace(batch, **{name: getattr(batch, name).as_subclass(OnDevice) for name in fields})
+    with pytest.raises(TypeError, match="device tensor"):
+        there.verts_cam_m.numpy()
+    drawn, expected = draw_queries(there, SEEDS, 50, 0.5, 0.01), draw_queries(batch, SEEDS, 50, 0.5, 0.01)
+    assert torch.equal(drawn.points, expected.points)
+    assert torch.equal(drawn.occupied, expected.occupied)
