@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from reports.boards import SHOWN_ROWS, Board, Row
+from reports.record import PLAIN_VARIANTS
 from reports.statistics import CONFIDENCE, FEW_CLUSTERS, RESAMPLES, Difference, Summary, verdict
 from reports.table import Cell, Column, Mark, Number, Table, to_text
 from tasks.base import Metric
@@ -292,18 +293,27 @@ def notes(board: Board) -> tuple[str, ...]:
 def published_texts(row: Row, board: Board, published: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """What a row's method is published with on the real data of this layout: setting -> the text of one cell.
 
-    An entry that says what the method saw at test time is about rows that saw the same.
+    An entry that says what the method saw at test time is about rows that saw the same; one that names no variant is
+    about the method as it is.
     """
-    names = {row.method.lower(), row.title.lower()}
     known: dict[str, dict[str, float]] = defaultdict(dict)
     for entry in _about_board(board, published):
-        same = tuple(sorted(entry.get("flags", row.flags))) == row.flags
-        if same and entry["layout"] == row.header["layout"] and str(entry["method"]).lower() in names:
+        if _is_about(entry, row):
             known[str(entry.get("setting", ""))][entry["metric"]] = entry["value"]
     return {
         setting: ", ".join(f"{board.metrics[n].title} {values[n]:g}" for n in board.metrics if n in values)
         for setting, values in known.items()
     }
+
+
+def _is_about(entry: Mapping[str, Any], row: Row) -> bool:
+    variant = row.header.get("variant")
+    return (
+        entry["layout"] == row.header["layout"]
+        and str(entry["method"]).lower() in {row.method.lower(), row.title.lower()}
+        and tuple(sorted(entry.get("flags", row.flags))) == row.flags
+        and entry.get("variant") == (None if variant in PLAIN_VARIANTS else variant)
+    )
 
 
 def fixed(value: float, digits: int) -> str:

@@ -11,7 +11,7 @@ from tasks.registry import METRICS, PROTOCOLS, TASKS
 ROOM = Path(methods.__file__).parent
 FILES = sorted(ROOM.rglob("published.yaml"))
 REQUIRED = {"method", "layout", "metric", "value", "unit", "source"}
-OPTIONAL = {"protocol", "setting", "inputs", "flags"}
+OPTIONAL = {"protocol", "setting", "inputs", "flags", "variant"}
 POSTER = {
     "image and true keypoints": {
         "Two-Hand-Shape-Pose": ("image, L", 54.8, 5.51),
@@ -57,7 +57,7 @@ def test_entries_have_a_unit_a_source_and_a_protocol_that_measures_them(file):
 
 def test_no_number_is_there_twice(every):
     keys = [
-        tuple(str(entry.get(key)) for key in ("method", "layout", "metric", "protocol", "setting"))
+        tuple(str(entry.get(key)) for key in ("method", "variant", "layout", "metric", "protocol", "setting"))
         for entry in every
     ]
     assert len(keys) == len(set(keys))

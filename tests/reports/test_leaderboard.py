@@ -17,7 +17,7 @@ from reports.leaderboard import (
     signed,
 )
 from reports.long import metrics_csv
-from reports.record import read_records
+from reports.record import PLAIN_VARIANTS, read_records
 from reports.statistics import paired_difference
 from reports.table import to_markdown
 from tasks.registry import METRICS, PROTOCOLS, TASKS
@@ -94,10 +94,18 @@ def test_no_reference_no_difference_table(tmp_path, fabricate):
 
 def test_published_numbers_stand_apart_and_are_never_ranked(board):
     table = leaderboard_table(board, PUBLISHED)
-    assert [cell.text for cell in column(table, "published")] == ["PA-MPJPE 6.2", "", "PA-MPJPE 6.2", ""]
+    assert [cell.text for cell in column(table, "published")] == ["PA-MPJPE 6.2", "", "", ""]
     assert all(cell.number is None for cell in column(table, "published"))
     assert not any("METRO" in cell.text for row in table.rows for cell in row)
     assert column(table, "pa_mpjpe_mm")[0].mark == "best"
+
+
+def test_what_was_published_for_a_variant_stands_beside_that_variant_alone(board):
+    variant = board.rows[2].header["variant"]
+    assert variant not in PLAIN_VARIANTS
+    of_variant = {**PUBLISHED[0], "value": 7.5, "variant": variant}
+    table = leaderboard_table(board, [*PUBLISHED, of_variant])
+    assert [cell.text for cell in column(table, "published")] == ["PA-MPJPE 6.2", "", "PA-MPJPE 7.5", ""]
     freihand, ho3d = published_tables(board, PUBLISHED)
     assert [row[0].text for row in freihand.rows] == ["AMVUR", "METRO"]
     assert all(cell.mark == "" for row in freihand.rows for cell in row)
