@@ -25,7 +25,7 @@ class Programme:
 
 
 PROGRAMMES: dict[str, Programme] = {
-    "single_hand": Programme((Entry("amvur", {"supervision": "weak"}),), size=1000),
+    "single_hand": Programme((Entry("amvur", {"supervision": "weak"}),), size=800),
     "two_hands": Programme(
         (Entry("digit+halo"), Entry("digit+im2hands"), Entry("im2hands", {"refinement.use": "false"})),
         protocol="im2hands",
