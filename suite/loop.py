@@ -335,13 +335,13 @@ def by_processes(make: Callable[[Key], Item], keys: Sequence[Key], processes: in
 
     They are forked, so that they share what is in memory, and must not touch a GPU. No global generator is drawn from.
     """
-    if not processes:
+    if not processes or not keys:
         return map(make, keys)
     return iter(
         DataLoader(
             _Made(make, keys),
             batch_size=None,
-            num_workers=processes,
+            num_workers=min(processes, len(keys)),
             multiprocessing_context="fork",
             generator=torch.Generator(),
         )

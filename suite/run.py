@@ -72,14 +72,12 @@ def require_gpu(resources: Resources) -> None:
 
 def require_room(resources: Resources, cluster: dict[str, float]) -> None:
     """Raise RequestError where so many workers can never be placed: Ray would wait for more machines forever."""
-    workers = resources.workers
-    asked = {"CPU": float(workers), "GPU": workers * resources.gpus_per_worker}
-    for kind, needed in asked.items():
+    for kind, each in {"CPU": 1.0, "GPU": resources.gpus_per_worker}.items():
         there = cluster.get(kind, 0.0)
-        if needed > there:
+        if resources.workers * each > there:
             raise RequestError(
-                f"{workers} {'worker needs' if workers == 1 else 'workers need'} {needed:g} {kind}s and {there:g} "
-                f"{'is' if there == 1 else 'are'} here: ask for less, or name a cluster with --address."
+                f"--workers {resources.workers} with {each:g} {kind} each is more than there is here "
+                f"({there:g} {kind}): ask for less, or name a cluster with --address."
             )
 
 

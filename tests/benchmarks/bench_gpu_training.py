@@ -51,6 +51,7 @@ SETTINGS = (("float32", False), ("bfloat16", False), ("bfloat16", True), ("float
 """Precision, and whether it is compiled; what matters most first."""
 READY_BATCHES, WARM_UP = 4, 6
 EVERY_STAGE = {"im2hands": {"refiner.use": "on"}}
+"""Settings with which a method has the stages that it leaves out of itself where keypoints are true."""
 COLUMNS = {
     "method": "method",
     "stage": "stage",

@@ -109,8 +109,14 @@ def test_cpus_are_split_among_the_workers():
 @pytest.mark.parametrize(
     ("resources", "complaint"),
     [
-        (Resources(workers=3), r"3 workers need 3 CPUs and 2 are here: ask for less, or name a cluster"),
-        (Resources(workers=1, gpus_per_worker=1), r"1 worker needs 1 GPUs and 0 are here"),
+        (
+            Resources(workers=3),
+            r"--workers 3 with 1 CPU each is more than there is here \(2 CPU\): ask for less, or",
+        ),
+        (
+            Resources(workers=1, gpus_per_worker=1),
+            r"--workers 1 with 1 GPU each is more than there is here \(0 GPU\)",
+        ),
     ],
 )
 def test_workers_that_can_never_be_placed_are_refused_before_ray_waits_for_them(resources, complaint):
