@@ -12,7 +12,7 @@ import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -158,6 +158,7 @@ class StageRun:
         self.schedule = Schedule(settings, max(1, of_epoch // self.batch_size))
         self.next_epoch = 0
         self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._kept: list[Any] | None = None
         self._saved = session.load_state()
         if self._saved:
             module.load_state_dict(self._saved["module"])
@@ -248,15 +249,25 @@ class StageRun:
         step = (epoch + 1) * self.schedule.steps_per_epoch
         progress = Progress(epoch, self.settings.epochs, step, self.schedule.steps)
         count = 0
-        asked, processes = self.settings.validation_samples, self.session.preparers
-        for batch in whole_set(self.stage, self.data["val"], self.batch_size, asked, processes):
+        for batch in self._validation_batches():
             count += len(batch)
             with self._autocast():
-                terms = self.stage.loss(self.bare, batch.to(self.session.device), progress)
+                terms = self.stage.loss(self.bare, batch, progress)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
         now = int(time.time() * 1000)
         return [make_point(step, f"val/{name}", total / count, now) for name, total in sums.items()]
+
+    def _validation_batches(self) -> Iterable[Any]:
+        """On the device. They are the same every time; where their number is set, they are prepared once and kept."""
+        if self._kept is None:
+            most, processes = self.settings.validation_samples, self.session.preparers
+            prepared = whole_set(self.stage, self.data["val"], self.batch_size, most, processes)
+            placed = (batch.to(self.session.device) for batch in prepared)
+            if most is None:
+                return placed
+            self._kept = list(placed)
+        return self._kept
 
     def _autocast(self) -> Any:
         if self.session.device.type == "cuda" and self.settings.precision == "bfloat16":

@@ -1,7 +1,8 @@
 """What a training step takes on a GPU, with and without bfloat16 and ``torch.compile``: every stage, in one run.
 
 ``python -m tests.benchmarks.bench_gpu_training [--methods im2hands ...] [--preset small] [--task two_hands]
-[--layout interhand26m] [--size 512] [--steps 40] [--device cuda] [--seconds 300] [--out reports/published/NAME]``
+[--layout interhand26m] [--data FOLDER | --size 512] [--steps 40] [--device cuda] [--seconds 300]
+[--out reports/published/NAME]``
 
 Every method's stages are first trained for an epoch, so that later ones have what they are built on. Then each stage
 takes steps of the generic loop under each setting: on batches that are ready (median step; images and points a second
@@ -173,8 +174,9 @@ def _peak_mib(device: torch.device) -> int | None:
 
 def measure(options: argparse.Namespace, root: Path) -> Iterator[Row]:
     """The rows, all stages under one setting before the next setting."""
-    data, home = root / "data", Home(root / "home")
-    load_synthesiser(options.layout)(data, size=options.size, seed=0, workers=options.cpus, progress=None)
+    data, home = options.data or root / "data", Home(root / "home")
+    if not options.data:
+        load_synthesiser(options.layout)(data, size=options.size, seed=0, workers=options.cpus, progress=None)
     resources = Resources(0, options.cpus, 1.0 if options.device == "cuda" else 0.0)
     benches = []
     for method in options.methods:
@@ -258,6 +260,7 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--task", default="two_hands")
     parser.add_argument("--layout", default="interhand26m")
+    parser.add_argument("--data", type=Path, help="a copy of the layout; synthetic data unless given")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

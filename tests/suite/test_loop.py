@@ -243,6 +243,21 @@ def test_every_batch_is_disturbed_anew(tmp_path):
     assert len(set(seen)) == 2 * (100 // 16) + 1
 
 
+@pytest.mark.parametrize(("asked", "times"), [(10, 1), (None, 3)])
+def test_a_set_number_of_validation_samples_is_prepared_once(tmp_path, asked, times):
+    class Counting(Regression):
+        asked = 0
+
+        def prepare(self, batch, noise):
+            self.asked += len(batch)
+            return super().prepare(batch, noise)
+
+    stage = Counting()
+    run(tmp_path, stage, epochs=3, validation_samples=asked)
+    validated = stage.asked - 3 * (100 - 100 % 16)
+    assert validated == times * (asked or 20)
+
+
 def test_a_compiled_training_learns_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     torch.compiler.reset()
