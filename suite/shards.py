@@ -59,7 +59,7 @@ def run_shards(
         return
     import ray
 
-    remote = ray.remote(num_cpus=1, num_gpus=resources.gpus_per_worker, max_retries=3)(_do)
+    remote = ray.remote(num_cpus=1, num_gpus=resources.gpus_per_shard, max_retries=3)(_do)
     pending = [remote.remote(work, shard) for shard in shards]
     while pending:
         finished, pending = ray.wait(pending, num_returns=1)

@@ -221,7 +221,9 @@ def write(options: argparse.Namespace, rows: list[Row]) -> None:
         "date": time.strftime("%Y-%m-%d"),
         "command": "python -m tests.benchmarks.bench_gpu_training",
         "options": {
-            k: v for k, v in vars(options).items() if k in ("task", "layout", "size", "steps", "preset")
+            name: value
+            for name, value in vars(options).items()
+            if name in ("task", "layout", "steps", "preset") or (name == "size" and not options.data)
         },
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
