@@ -246,15 +246,15 @@ def test_every_batch_is_disturbed_anew(tmp_path):
 @pytest.mark.parametrize(("asked", "times"), [(10, 1), (None, 3)])
 def test_a_set_number_of_validation_samples_is_prepared_once(tmp_path, asked, times):
     class Counting(Regression):
-        asked = 0
+        prepared = 0
 
         def prepare(self, batch, noise):
-            self.asked += len(batch)
+            self.prepared += len(batch)
             return super().prepare(batch, noise)
 
     stage = Counting()
     run(tmp_path, stage, epochs=3, validation_samples=asked)
-    validated = stage.asked - 3 * (100 - 100 % 16)
+    validated = stage.prepared - 3 * (100 - 100 % 16)
     assert validated == times * (asked or 20)
 
 

@@ -7,14 +7,23 @@ from pathlib import Path
 import pytest
 import ray
 
+from clusters.local import OBJECT_STORE_BYTES
 from suite.shards import run_shards
 from suite.train import Resources
+
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture
 def one_gpu():
     """A Ray session that counts one GPU, which nothing looks for."""
-    ray.init(num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        num_cpus=4,
+        num_gpus=1,
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
     yield
     ray.shutdown()
 
