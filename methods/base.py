@@ -8,7 +8,7 @@ The method predicts from its trained stages. It never touches Ray, MLflow or dev
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -25,6 +25,45 @@ TRUTH = "truth"
 """The source of keypoints that no method predicted."""
 
 
+def whole_config(config: MethodConfig) -> dict[str, Any]:
+    """Every setting."""
+    return config.model_dump(mode="json")
+
+
+def only_training(config: MethodConfig) -> TrainingConfig:
+    """The training settings of a method with one stage."""
+    training: TrainingConfig = config.training  # type: ignore[attr-defined]
+    return training
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """What is known of a stage without building it: enough to plan, and to find it in the stage cache."""
+
+    name: str
+    settings: Callable[[Any], dict[str, Any]] = whole_config
+    """The part of the config, as JSON, that changes its weights."""
+    training: Callable[[Any], TrainingConfig] = only_training
+    """The settings of the generic loop."""
+    version: int = 1
+    """Raise it when the same settings would give other weights."""
+    needs: tuple[str, ...] = ()
+    """Names of the upstream stages whose trained modules it is given."""
+    reads_keypoints: bool = False
+    """Whether it is trained on the keypoints that it will be given, and not on true ones."""
+    derives: Callable[[Any], dict[str, Any]] | None = None
+    """The settings that change what ``Stage.derive`` gives, and of which samples. None: it derives nothing."""
+
+
+StagesOf = Callable[[Any, str], Sequence[StageSpec]]
+"""A method's stages in training order, by its configuration and the source of its keypoints."""
+
+
+def always(*stages: StageSpec) -> StagesOf:
+    """The same stages whatever the configuration."""
+    return lambda config, keypoints: stages
+
+
 @dataclass(frozen=True)
 class MethodSpec:
     """What ``palmares list methods`` shows. ``implementation`` and ``config`` are ``module:attribute``."""
@@ -39,6 +78,7 @@ class MethodSpec:
     source: str
     implementation: str
     config: str
+    stages: StagesOf
     flags: tuple[str, ...] = ()
     """What the method sees at test time beyond what the task gives to all, e.g. ``true wrist``: a row of its own."""
     keypoints: bool = False
@@ -62,27 +102,15 @@ class Progress:
 class Stage(ABC):
     """One network that is trained on its own."""
 
-    name: ClassVar[str]
-    version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ()
-    """Names of the upstream stages whose trained modules this one is given."""
+    spec: ClassVar[StageSpec]
 
-    reads_keypoints: ClassVar[bool] = False
-    """Whether it is trained on the keypoints that it will be given, and not on true ones."""
-    derives: ClassVar[bool] = False
-    """Whether ``derive`` must have been run over the samples of its training and validation set before it trains."""
-
-    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
-        """The part of the config that changes this stage's weights; the stage cache is keyed by it."""
-        return config.model_dump(mode="json")
+    @property
+    def name(self) -> str:
+        return self.spec.name
 
     def training(self, config: MethodConfig) -> TrainingConfig:
-        """The settings of the generic loop for this stage: the method's only ones, where it has one stage."""
-        from methods.config import SingleStageConfig
-
-        if not isinstance(config, SingleStageConfig):
-            raise NotImplementedError(f"stage '{self.name}' does not say which training settings are its own")
-        return config.training
+        """The settings of the generic loop for this stage."""
+        return self.spec.training(config)
 
     def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
         """The samples of a dataset that it can learn from (``dataset.part``), and how many were left out by reason."""
@@ -91,10 +119,6 @@ class Stage(ABC):
     def prepare(self, batch: Any, noise: torch.Generator) -> Any:
         """A batch with what it lacks for the loss, drawn from ``noise``; on the CPU, by the thread that gathers."""
         return batch
-
-    def derive_slice(self, config: MethodConfig) -> dict[str, Any]:
-        """The part of the config that changes what ``derive`` gives, and of which samples; that is kept by it."""
-        raise NotImplementedError
 
     def derive(self, upstream: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor]:
         """What is worked out of every sample once, by trained upstream stages: (B, ...) by name; in ``batch.derived``.
@@ -132,7 +156,7 @@ class Method(ABC):
 
     @abstractmethod
     def stages(self) -> list[Stage]:
-        """The stages in training order."""
+        """The stages in training order, those that ``spec.stages`` declares."""
 
     @abstractmethod
     def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, torch.Tensor | Ragged]:

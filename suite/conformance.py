@@ -72,8 +72,10 @@ class Bench:
     def samples(self, stage: Stage, upstream: Mapping[str, nn.Module]) -> Any:
         """What a stage is trained on: chosen samples, with keypoints as it is given, with what it derives of them."""
         data = self.data["train"]
-        chosen, _ = stage.select(_off(data) if stage.reads_keypoints else data)
-        return chosen.with_derived(derived(stage, upstream, first_of(chosen))) if stage.derives else chosen
+        chosen, _ = stage.select(_off(data) if stage.spec.reads_keypoints else data)
+        return (
+            chosen.with_derived(derived(stage, upstream, first_of(chosen))) if stage.spec.derives else chosen
+        )
 
 
 def first_of(dataset: Any, count: int = SAMPLES) -> Any:
@@ -151,13 +153,17 @@ def unknown_settings_are_refused(bench: Bench) -> str:
 
 
 def stages_form_an_order(bench: Bench) -> str:
-    """Every stage comes after those it needs."""
+    """The stages are those declared, and every one comes after those it needs."""
     for method in (bench.method, bench.trained):
+        if [stage.spec for stage in method.stages()] != list(
+            method.spec.stages(method.config, method.keypoints)
+        ):
+            return "the method has other stages than its declaration"
         seen: set[str] = set()
         for stage in method.stages():
             if stage.name in seen:
                 return f"two stages are named '{stage.name}'"
-            if not set(stage.needs) <= seen:
+            if not set(stage.spec.needs) <= seen:
                 return f"stage '{stage.name}' needs a stage that is not before it"
             seen.add(stage.name)
     return ""
@@ -223,7 +229,7 @@ def what_is_derived_depends_on_the_sample_alone(bench: Bench) -> str:
     for stage in bench.trained.stages():
         upstream = upstream_of(stage, modules)
         modules[stage.name] = bench.build(stage, modules)
-        if stage.derives:
+        if stage.spec.derives:
             chosen, _ = stage.select(bench.data["train"])
             whole, alone = (derived(stage, upstream, first_of(chosen, count)) for count in (2, 1))
             bad = [name for name in whole if _share_differing(whole[name][:1], alone[name]) > RARELY]

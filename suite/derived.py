@@ -27,8 +27,8 @@ def derive(job: StageJob, resources: Resources, show: Show) -> None:
     _Bench.of.cache_clear()
     if (store.note() or {}).get("frames") != frames.fingerprint:
         raise RuntimeError(
-            f"stage '{job.stage}' has derived other samples than it selects: its derive_slice must hold every setting "
-            "that select depends on."
+            f"stage '{job.stage}' has derived other samples than it selects: the settings that it derives by must hold "
+            "every one that select depends on."
         )
 
 

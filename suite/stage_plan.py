@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from methods.base import StageSpec
 from suite.plan import KEYPOINTS, Cell, digest
 
 DERIVED = "derived"
@@ -14,7 +15,7 @@ DERIVED = "derived"
 class PlannedStage:
     """A stage with the addresses of its weights and of what it is trained on."""
 
-    stage: Any
+    spec: StageSpec
     key: str
     upstream: dict[str, str]
     """Keys of the stages it needs, and of those that they need."""
@@ -23,17 +24,13 @@ class PlannedStage:
 
     @property
     def name(self) -> str:
-        return str(self.stage.name)
+        return self.spec.name
 
 
 def planned_stages(cell: Cell) -> list[PlannedStage]:
     """The stages of the cell's method, with their keys."""
-    from methods.registry import load_method
-    from tasks.hands.hand import load_hand
-
-    method = load_method(cell.method.name)(cell.config, load_hand(), cell.entrant.keypoints)
     planned: dict[str, PlannedStage] = {}
-    for stage in method.stages():
+    for stage in cell.method.stages(cell.config, cell.entrant.keypoints):
         keys = {name: before.key for name, before in planned.items()}
         inputs = {}
         if stage.reads_keypoints and cell.source is not None:
@@ -50,7 +47,7 @@ def planned_stages(cell: Cell) -> list[PlannedStage]:
 
 
 def stage_key(
-    cell: Cell, stage: Any, upstream_keys: Mapping[str, str], inputs: Mapping[str, str] | None = None
+    cell: Cell, stage: StageSpec, upstream_keys: Mapping[str, str], inputs: Mapping[str, str] | None = None
 ) -> str:
     """The address of a trained stage: equal keys, equal weights.
 
@@ -59,7 +56,7 @@ def stage_key(
     return digest(
         {
             **_of_stage(cell, stage, upstream_keys),
-            "config": stage.config_slice(cell.config),
+            "config": stage.settings(cell.config),
             "training": stage.training(cell.config).model_dump(mode="json"),
             "seed": cell.seed,
             **(inputs or {}),
@@ -67,12 +64,14 @@ def stage_key(
     )
 
 
-def derived_key(cell: Cell, stage: Any, upstream_keys: Mapping[str, str], inputs: Mapping[str, str]) -> str:
+def derived_key(
+    cell: Cell, stage: StageSpec, upstream_keys: Mapping[str, str], inputs: Mapping[str, str]
+) -> str:
     """The address of what a stage has derived of its samples; ``inputs`` as for ``stage_key``."""
     return digest(
         {
             **_of_stage(cell, stage, upstream_keys),
-            "derive": stage.derive_slice(cell.config),
+            "derive": stage.derives(cell.config) if stage.derives else None,
             **inputs,
         }
     )
@@ -84,7 +83,7 @@ def keypoints_key(source: Cell, stage_keys: Mapping[str, str]) -> str:
     return digest({"keypoints_of": identity, "stages": dict(stage_keys)})
 
 
-def _of_stage(cell: Cell, stage: Any, upstream_keys: Mapping[str, str]) -> dict[str, Any]:
+def _of_stage(cell: Cell, stage: StageSpec, upstream_keys: Mapping[str, str]) -> dict[str, Any]:
     return {
         "method": cell.method.name,
         "stage": stage.name,

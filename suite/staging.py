@@ -73,10 +73,12 @@ def _made(
 
 def _make(home: Home, cell: Cell, planned: PlannedStage, resources: Resources, hear: Hear) -> dict[str, Any]:
     """Choose the samples of a stage, work out what it is trained on, train it; what the record says of that."""
+    from suite.worker import make_method, stage_of
+
     job = StageJob.of(home, cell, planned, resources)
     if KEYPOINTS in planned.inputs and cell.source is not None:
         _predict_keypoints(home, cell.source, planned.inputs[KEYPOINTS], resources)
-    frames = frames_of(job, planned.stage)
+    frames = frames_of(job, stage_of(make_method(job.method, job.config, job.keypoints), job.stage))
     if any(frames.left_out.values()):
         say(f"{cell.label}: {planned.name} learns from {frames}")
     started = time.time()

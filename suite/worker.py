@@ -134,7 +134,7 @@ def load_stages(cache: StageCache, method: Method, keys: Mapping[str, str]) -> d
 
 def upstream_of(stage: Stage, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     """The modules of the stages that a stage says it needs."""
-    return {name: modules[name] for name in stage.needs}
+    return {name: modules[name] for name in stage.spec.needs}
 
 
 def device_name(device: torch.device) -> str:

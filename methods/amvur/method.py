@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from methods.amvur.config import AmvurConfig
 from methods.amvur.losses import supervised_loss, weak_loss
 from methods.amvur.model import AmvurModule, AmvurOutput
-from methods.amvur.spec import SPEC
+from methods.amvur.spec import SPEC, STAGE
 from methods.base import Method, Progress, Stage
 from methods.config import MethodConfig
 from methods.layers.precision import full_precision
@@ -18,16 +18,10 @@ from tasks.hands.hand import HandModel
 class AmvurStage(Stage):
     """Both branches, camera and texture, trained together."""
 
-    name = "amvur"
+    spec = STAGE
 
     def __init__(self, config: AmvurConfig) -> None:
         self.config = config
-
-    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
-        """All but what is read at prediction alone."""
-        settings = config.model_dump(mode="json")
-        del settings["predict"], settings["texture"]["visibility_px"]
-        return settings
 
     def build(self, config: MethodConfig, hand: HandModel, upstream: Mapping[str, nn.Module]) -> AmvurModule:
         return AmvurModule(self.config, hand)

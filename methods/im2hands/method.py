@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Method, Progress, Stage
-from methods.config import MethodConfig, TrainingConfig
+from methods.config import MethodConfig
 from methods.im2hands.anchors import surface_anchors
 from methods.im2hands.config import Im2HandsConfig, InitialConfig
 from methods.im2hands.refinement import RefinementModule
 from methods.im2hands.refiner import KeypointRefiner
-from methods.im2hands.spec import SPEC
+from methods.im2hands.spec import INITIAL, REFINEMENT, REFINER, SPEC
 from methods.layers.hand_pair import HandPair
 from methods.layers.implicit.conditions import PixelAligned, QueryImageAttention
 from methods.layers.implicit.extraction import Field, hand_surface, surface_fields
@@ -28,23 +28,14 @@ from tasks.two_hands.batch import Queries, TwoHandBatch
 from tasks.two_hands.labelled_queries import draw_queries
 from tasks.two_hands.selection import pairs
 
-REFINER, INITIAL, REFINEMENT = "keypoints", "initial", "refinement"
-
 
 class RefineKeypoints(Stage):
     """From the keypoints that another method predicts to true ones."""
 
-    name = REFINER
-    reads_keypoints = True
+    spec = REFINER
 
     def __init__(self, config: Im2HandsConfig, hand: HandModel) -> None:
         self.config, self.pair = config.refiner, HandPair(hand)
-
-    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
-        return config.model_dump(mode="json", include={"refiner", "image_size_px", "augment"})
-
-    def training(self, config: MethodConfig) -> TrainingConfig:
-        return self.config.training
 
     def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
         return pairs(dataset)
@@ -68,7 +59,7 @@ class RefineKeypoints(Stage):
 class InitialOccupancy(OccupancyStage):
     """Each hand by itself."""
 
-    name = INITIAL
+    spec = INITIAL
 
     def __init__(self, config: Im2HandsConfig, hand: HandModel) -> None:
         super().__init__(
@@ -77,15 +68,6 @@ class InitialOccupancy(OccupancyStage):
             lambda own: initial_field(config.initial, config.image_size_px, own),
             config.initial.head_weight,
         )
-        self.config = config.initial
-
-    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
-        settings = config.model_dump(mode="json", include={"initial", "image_size_px", "augment"})
-        settings["initial"].pop("threshold")
-        return settings
-
-    def training(self, config: MethodConfig) -> TrainingConfig:
-        return self.config.training
 
 
 def initial_field(config: InitialConfig, image_size_px: int, hand: HandModel) -> HandField:
@@ -104,34 +86,19 @@ def initial_field(config: InitialConfig, image_size_px: int, hand: HandModel) ->
 class RefineOccupancy(Stage):
     """Both hands in view of each other. Anchors and initial occupancies are worked out once, by the stage before."""
 
-    name = REFINEMENT
-    needs = (INITIAL,)
-    derives = True
+    spec = REFINEMENT
 
     def __init__(self, config: Im2HandsConfig, hand: HandModel) -> None:
         self.whole, self.config, self.pair = config, config.refinement, HandPair(hand)
 
-    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
-        settings = config.model_dump(mode="json", include={"refinement", "image_size_px", "augment"})
-        settings["refinement"].pop("threshold")
-        return settings
-
-    def training(self, config: MethodConfig) -> TrainingConfig:
-        return self.config.training
-
     def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
         return pairs(dataset)
-
-    def derive_slice(self, config: MethodConfig) -> dict[str, Any]:
-        chosen = self.config.model_dump(mode="json", include={"anchors", "pool", "queries"})
-        del chosen["queries"]["count"]
-        return {**chosen, "threshold": self.whole.initial.threshold, "image_size_px": config.image_size_px}
 
     def derive(self, upstream: Mapping[str, nn.Module], batch: TwoHandBatch) -> dict[str, Tensor]:
         """``anchors`` (B, 2, A, 3), and a ``pool`` (B, 2, P, 3) of queries with ``pool_occupied`` and ``pool_initial``
         (B, 2, P, 2): occupancy in the own and in the other hand's field. Palm frames, half precision as Im2Hands' own
         samples."""
-        field: HandField = upstream[INITIAL]  # type: ignore[assignment]
+        field: HandField = upstream[INITIAL.name]  # type: ignore[assignment]
         hands = field.hands(batch.image, batch.intrinsics_px, batch.keypoints_cam_m)
         asked = self.config.queries
         drawn = draw_queries(batch, batch.index.tolist(), self.config.pool, asked.uniform_share, asked.sigma)
@@ -185,23 +152,17 @@ class Im2Hands(Method):
     spec = SPEC
     config: Im2HandsConfig
 
-    @property
-    def refines_keypoints(self) -> bool:
-        use = self.config.refiner.use
-        return use == "on" or (use == "auto" and self.keypoints != "truth")
-
     def stages(self) -> list[Stage]:
-        stages: list[Stage] = [RefineKeypoints(self.config, self.hand)] if self.refines_keypoints else []
-        stages.append(InitialOccupancy(self.config, self.hand))
-        return [*stages, RefineOccupancy(self.config, self.hand)] if self.config.refinement.use else stages
+        known = {kind.spec: kind for kind in (RefineKeypoints, InitialOccupancy, RefineOccupancy)}
+        return [known[spec](self.config, self.hand) for spec in SPEC.stages(self.config, self.keypoints)]
 
     def predict(self, modules: Mapping[str, nn.Module], batch: Any) -> dict[str, Tensor | Ragged]:
-        if REFINER in modules:
-            refiner: KeypointRefiner = modules[REFINER]  # type: ignore[assignment]
+        if REFINER.name in modules:
+            refiner: KeypointRefiner = modules[REFINER.name]  # type: ignore[assignment]
             batch = replace(batch, keypoints_cam_m=refiner.refined(batch.image, batch.keypoints_cam_m))
-        field: HandField = modules[INITIAL]  # type: ignore[assignment]
+        field: HandField = modules[INITIAL.name]  # type: ignore[assignment]
         hands = field.hands(batch.image, batch.intrinsics_px, batch.keypoints_cam_m)
-        fields = occupancies(field, hands, modules.get(REFINEMENT), batch, self.config)  # type: ignore[arg-type]
+        fields = occupancies(field, hands, modules.get(REFINEMENT.name), batch, self.config)  # type: ignore[arg-type]
         there = batch.has_keypoints.flatten().tolist()
         surfaces = [
             hand_surface(*fields(hand), hands.frames.joints[hand], self.config.extraction) if known else None

@@ -43,7 +43,7 @@ from suite.stage_plan import PlannedStage, planned_stages  # noqa: E402
 from suite.stages import StageCache  # noqa: E402
 from suite.staging import trained_stages  # noqa: E402
 from suite.train import Resources, StageJob  # noqa: E402
-from suite.worker import device_name, load_stages, make_method, share_cores, upstream_of  # noqa: E402
+from suite.worker import device_name, load_stages, make_method, share_cores, stage_of, upstream_of  # noqa: E402
 from tasks.layouts.registry import load_synthesiser  # noqa: E402
 from tasks.registry import load_task  # noqa: E402
 
@@ -86,7 +86,7 @@ class Bench:
 
     def __init__(self, home: Home, cell: Cell, planned: PlannedStage, resources: Resources) -> None:
         self.cell, self.resources, self.folder = cell, resources, home.root / "bench"
-        self.stage = planned.stage
+        self.stage = stage_of(_method(cell), planned.name)
         self.upstream = upstream_of(
             self.stage, load_stages(StageCache(home), _method(cell), dict(planned.upstream))
         )

@@ -10,10 +10,34 @@ from typing import Literal
 import torch
 from torch import nn
 
-from methods.base import TRUTH, Method, MethodSpec, Stage
+from methods.base import TRUTH, Method, MethodSpec, Stage, StageSpec, always
 from methods.config import MethodConfig, SingleStageConfig, TrainingConfig, TwoHandAugmentConfig
 from tasks.two_hands.batch import Queries
 from tasks.two_hands.selection import pairs, readable
+
+
+def _shared(config):
+    return {"image_size_px": config.image_size_px, "flip": config.augment.flip}
+
+
+def _second(config):
+    return {**_shared(config), **_derived(config), "weight": config.weight}
+
+
+def _derived(config):
+    return {"scale": config.scale, "image_size_px": config.image_size_px}
+
+
+MOVED = StageSpec("nudge")
+POLISH = StageSpec("polish", _shared, reads_keypoints=True)
+FIRST = StageSpec("first", _shared)
+SECOND = StageSpec("second", _second, needs=("first",), derives=_derived)
+
+
+def relay_stages(config, keypoints):
+    wanted = {"auto": keypoints != TRUTH, "on": True, "off": False}[config.polish]
+    return [*[POLISH] * wanted, FIRST, SECOND]
+
 
 NUDGE = MethodSpec(
     name="nudge",
@@ -25,6 +49,7 @@ NUDGE = MethodSpec(
     source="tests",
     implementation="tests.suite.standins:Nudge",
     config="tests.suite.standins:NudgeConfig",
+    stages=always(MOVED),
     flags=("true joints",),
 )
 RELAY = MethodSpec(
@@ -37,6 +62,7 @@ RELAY = MethodSpec(
     source="tests",
     implementation="tests.suite.standins:Relay",
     config="tests.suite.standins:RelayConfig",
+    stages=lambda config, keypoints: relay_stages(config, keypoints),
     flags=("true fits",),
     keypoints=True,
 )
@@ -49,7 +75,7 @@ class NudgeConfig(SingleStageConfig):
 
 
 class NudgeStage(Stage):
-    name = "nudge"
+    spec = MOVED
 
     def select(self, dataset):
         return readable(dataset)
@@ -100,11 +126,8 @@ class Map(nn.Module):
 
 
 class RelayStage(Stage):
-    def training(self, config):
-        return config.training
-
-    def config_slice(self, config):
-        return {"image_size_px": config.image_size_px, "flip": config.augment.flip}
+    def __init__(self, config):
+        self.config = config
 
     def select(self, dataset):
         return pairs(dataset)
@@ -118,15 +141,14 @@ class RelayStage(Stage):
 
 
 class Polish(RelayStage):
-    name = "polish"
-    reads_keypoints = True
+    spec = POLISH
 
     def points(self, batch):
         return batch.keypoints_cam_m
 
 
 class First(RelayStage):
-    name = "first"
+    spec = FIRST
 
     def prepare(self, batch, noise):
         points = 0.001 * torch.randn((len(batch), 2, 21, 3), generator=noise)
@@ -137,19 +159,8 @@ class First(RelayStage):
 
 
 class Second(RelayStage):
-    name = "second"
-    needs = ("first",)
-    derives = True
+    spec = SECOND
     derived_samples = 0
-
-    def __init__(self, config):
-        self.config = config
-
-    def config_slice(self, config):
-        return {**super().config_slice(config), **self.derive_slice(config), "weight": config.weight}
-
-    def derive_slice(self, config):
-        return {"scale": config.scale, "image_size_px": config.image_size_px}
 
     def derive(self, upstream, batch):
         Second.derived_samples += len(batch)
@@ -164,12 +175,15 @@ class Second(RelayStage):
         return terms | {"total": (1 + self.config.weight) * terms["total"]}
 
 
+STAGES = [Polish, First, Second]
+
+
 class Relay(Method):
     spec = RELAY
 
     def stages(self):
-        wanted = {"auto": self.keypoints != TRUTH, "on": True, "off": False}[self.config.polish]
-        return [*[Polish()] * wanted, First(), Second(self.config)]
+        known = {kind.spec: kind for kind in STAGES}
+        return [known[spec](self.config) for spec in relay_stages(self.config, self.keypoints)]
 
     def predict(self, modules, batch):
         joints_m = batch.keypoints_cam_m

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from methods.base import StageSpec
 from suite.derived import derive, derive_shard
 from suite.home import Home
 from suite.run import run_cells
@@ -39,7 +40,7 @@ def job(home, standins_registered, pairs_data, monkeypatch):
     (cell,) = pair_cells(home, pairs_data, "relay")
     planned = planned_stages(cell)[-1]
     with monkeypatch.context() as patch:
-        patch.setattr(standins.Relay, "stages", lambda self: [standins.First()])
+        patch.setattr(standins, "relay_stages", lambda config, keypoints: [standins.FIRST])
         trained_stages(home, cell, HERE)
     return StageJob.of(home, cell, planned, HERE)
 
@@ -193,8 +194,7 @@ def test_what_a_stage_leaves_out_is_said_once(home, run_pairs, capsys):
 class Third(standins.RelayStage):
     """Needs a stage that needs one itself."""
 
-    name = "third"
-    needs = ("second",)
+    spec = StageSpec("third", needs=("second",))
 
     def build(self, config, hand, upstream):
         assert sorted(upstream) == ["second"]
@@ -209,9 +209,10 @@ def test_a_stage_is_built_from_those_it_needs_and_these_from_theirs(home, run_pa
         assert sorted(upstream) == ["first"]
         return standins.Map()
 
-    stages = standins.Relay.stages
+    stages = standins.relay_stages
     monkeypatch.setattr(standins.Second, "build", build)
-    monkeypatch.setattr(standins.Relay, "stages", lambda self: [*stages(self), Third()])
+    monkeypatch.setattr(standins, "STAGES", [*standins.STAGES, Third])
+    monkeypatch.setattr(standins, "relay_stages", lambda *given: [*stages(*given), Third.spec])
     header = run_pairs(home, "relay")
     assert header["state"] == "done", header["reason"]
     assert [stage["name"] for stage in header["stages"]] == ["first", "second", "third"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from methods.base import Stage
+from methods.base import Stage, StageSpec
 from methods.config import SingleStageConfig, TrainingConfig
 from suite.curves import CurveFile, make_point, read_curve
 from suite.loop import (
@@ -52,7 +52,7 @@ class Line:
 
 
 class Regression(Stage):
-    name = "regression"
+    spec = StageSpec("regression")
 
     def build(self, config, hand, upstream):
         return nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.2), nn.Linear(8, 1))

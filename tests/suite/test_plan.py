@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from methods.registry import METHODS, load_config_model, load_method, load_preset
+from methods.registry import METHODS, load_config_model, load_preset
 from suite.plan import Cell, Request, resolve_names, resolve_settings, variant_name
 from suite.stage_plan import stage_key
 from tasks.errors import RequestError
-from tasks.hands.hand import load_hand
 from tasks.registry import PROTOCOLS, TASKS
 
 
@@ -62,8 +61,7 @@ def test_identity_is_the_same_on_every_machine_and_day(cell):
 
 
 def test_a_stage_key_depends_on_its_training_and_its_upstream_stages(cell):
-    method = load_method("amvur")(cell.config, load_hand())
-    stage = method.stages()[0]
+    (stage,) = cell.method.stages(cell.config, "truth")
     key = stage_key(cell, stage, {})
     assert key == stage_key(replace(cell, root=Path("/elsewhere")), stage, {})
     assert key != stage_key(replace(cell, config=changed(cell.config, epochs=99)), stage, {})

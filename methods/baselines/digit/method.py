@@ -12,7 +12,7 @@ from methods.baselines.digit.losses import digit_loss
 from methods.baselines.digit.model import DigitModule, DigitOutput
 from methods.baselines.digit.parts import PartPainter
 from methods.baselines.digit.space import CELLS, DEPTH_M, WRIST, depth_of_width_m, from_cells
-from methods.baselines.digit.spec import SPEC
+from methods.baselines.digit.spec import SPEC, STAGE
 from methods.config import MethodConfig
 from methods.layers.precision import full_precision
 from tasks.hands.hand import HandModel
@@ -22,7 +22,7 @@ from tasks.two_hands.selection import readable
 class DigitStage(Stage):
     """The only stage: all heads together, on frames of every hand type."""
 
-    name = "digit"
+    spec = STAGE
 
     def __init__(self, config: DigitConfig, hand: HandModel) -> None:
         self.config, self.paint = config, PartPainter(hand)

@@ -1,6 +1,8 @@
 """The declaration of DIGIT."""
 
-from methods.base import MethodSpec
+from methods.base import MethodSpec, StageSpec, always
+
+STAGE = StageSpec("digit")
 
 SPEC = MethodSpec(
     name="digit",
@@ -12,4 +14,5 @@ SPEC = MethodSpec(
     source="Fan, Spurr, Kocabas, Tang, Black, Hilliges, 3DV 2021, arXiv 2107.00434",
     implementation="methods.baselines.digit.method:Digit",
     config="methods.baselines.digit.config:DigitConfig",
+    stages=always(STAGE),
 )

@@ -1,6 +1,7 @@
 """The declaration of HALO."""
 
-from methods.base import MethodSpec
+from methods.base import MethodSpec, always
+from methods.layers.implicit.stage_spec import OCCUPANCY
 
 SPEC = MethodSpec(
     name="halo",
@@ -12,5 +13,6 @@ SPEC = MethodSpec(
     source="Karunratanakul et al., 3DV 2021, arXiv 2109.11399",
     implementation="methods.baselines.halo.method:Halo",
     config="methods.baselines.halo.config:HaloConfig",
+    stages=always(OCCUPANCY),
     keypoints=True,
 )

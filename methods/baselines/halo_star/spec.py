@@ -1,6 +1,7 @@
 """The declaration of HALO*."""
 
-from methods.base import MethodSpec
+from methods.base import MethodSpec, always
+from methods.layers.implicit.stage_spec import OCCUPANCY
 
 SPEC = MethodSpec(
     name="halo_star",
@@ -12,5 +13,6 @@ SPEC = MethodSpec(
     source="the image-aware baseline of Im2Hands, CVPR 2023, arXiv 2302.14348",
     implementation="methods.baselines.halo_star.method:HaloStar",
     config="methods.baselines.halo_star.config:HaloStarConfig",
+    stages=always(OCCUPANCY),
     keypoints=True,
 )

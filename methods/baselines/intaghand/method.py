@@ -11,7 +11,7 @@ from methods.base import Method, Progress, Stage
 from methods.baselines.intaghand.config import IntagHandConfig
 from methods.baselines.intaghand.losses import intaghand_loss
 from methods.baselines.intaghand.model import IntagHandModule
-from methods.baselines.intaghand.spec import SPEC
+from methods.baselines.intaghand.spec import SPEC, STAGE
 from methods.config import MethodConfig
 from methods.layers.hand_pair import HandPair
 from methods.layers.precision import full_precision
@@ -23,7 +23,7 @@ from tasks.two_hands.selection import pairs
 class IntagHandStage(Stage):
     """Encoder, graphs and heads together."""
 
-    name = "intaghand"
+    spec = STAGE
 
     def __init__(self, config: IntagHandConfig, hand: HandModel) -> None:
         self.config, self.hand, self.pair = config, hand, HandPair(hand)

@@ -1,6 +1,8 @@
 """The declaration of IntagHand."""
 
-from methods.base import MethodSpec
+from methods.base import MethodSpec, StageSpec, always
+
+STAGE = StageSpec("intaghand")
 
 SPEC = MethodSpec(
     name="intaghand",
@@ -12,4 +14,5 @@ SPEC = MethodSpec(
     source="Li et al., CVPR 2022; Dw1010/IntagHand",
     implementation="methods.baselines.intaghand.method:IntagHand",
     config="methods.baselines.intaghand.config:IntagHandConfig",
+    stages=always(STAGE),
 )

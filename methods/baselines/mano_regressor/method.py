@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from methods.base import Method, Progress, Stage
 from methods.baselines.mano_regressor.config import ManoRegressorConfig
-from methods.baselines.mano_regressor.spec import SPEC
+from methods.baselines.mano_regressor.spec import SPEC, STAGE
 from methods.config import MethodConfig
 from methods.layers.backbone import Backbone
 from methods.layers.camera import decode_camera, normalised_intrinsics, project_pinhole, to_normalised
@@ -59,7 +59,7 @@ class RegressorModule(nn.Module):
 class RegressorStage(Stage):
     """The only stage."""
 
-    name = "regressor"
+    spec = STAGE
 
     def __init__(self, config: ManoRegressorConfig, hand: HandModel) -> None:
         self.config, self.hands_mean = config, hand.hands_mean

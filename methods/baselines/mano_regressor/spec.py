@@ -1,6 +1,8 @@
 """The declaration of the MANO regressor."""
 
-from methods.base import MethodSpec
+from methods.base import MethodSpec, StageSpec, always
+
+STAGE = StageSpec("regressor")
 
 SPEC = MethodSpec(
     name="mano_regressor",
@@ -12,4 +14,5 @@ SPEC = MethodSpec(
     source="the plain recipe of Boukhayma et al., CVPR 2019, and Hasson et al., CVPR 2019",
     implementation="methods.baselines.mano_regressor.method:ManoRegressor",
     config="methods.baselines.mano_regressor.config:ManoRegressorConfig",
+    stages=always(STAGE),
 )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Method, Stage
-from methods.baselines.mean_hand.spec import SPEC
+from methods.baselines.mean_hand.spec import SPEC, STAGE
 from methods.config import MethodConfig
 from methods.layers.skin import MeanSkin
 from tasks.hands.hand import HandModel
@@ -52,10 +52,7 @@ class MeanHandModule(nn.Module):
 class MeanHandStage(Stage):
     """One pass over the training set."""
 
-    name = "mean"
-
-    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
-        return {"image_size_px": config.image_size_px}
+    spec = STAGE
 
     def build(
         self, config: MethodConfig, hand: HandModel, upstream: Mapping[str, nn.Module]

@@ -1,6 +1,8 @@
 """The declaration of the mean hand."""
 
-from methods.base import MethodSpec
+from methods.base import MethodSpec, StageSpec, always
+
+STAGE = StageSpec("mean", settings=lambda config: {"image_size_px": config.image_size_px})
 
 SPEC = MethodSpec(
     name="mean_hand",
@@ -12,4 +14,5 @@ SPEC = MethodSpec(
     source="closed form",
     implementation="methods.baselines.mean_hand.method:MeanHand",
     config="methods.config:SingleStageConfig",
+    stages=always(STAGE),
 )

@@ -16,6 +16,7 @@ from methods.layers.implicit.config import ExtractionConfig, FieldConfig
 from methods.layers.implicit.extraction import hand_surface, surface_fields
 from methods.layers.implicit.hand_field import HandField
 from methods.layers.implicit.losses import occupancy_loss
+from methods.layers.implicit.stage_spec import OCCUPANCY
 from methods.layers.precision import full_precision
 from tasks.hands.hand import HandModel
 from tasks.ragged import Ragged
@@ -27,7 +28,7 @@ from tasks.two_hands.selection import pairs
 class OccupancyStage(Stage):
     """Squared error of occupancy at fresh queries, with true keypoints."""
 
-    name = "occupancy"
+    spec = OCCUPANCY
 
     def __init__(
         self,
@@ -39,12 +40,6 @@ class OccupancyStage(Stage):
         """``heads`` weighs what the image encoder's heads are taught; with 0 it has none."""
         self.field, self.make, self.heads = field, make, heads
         self.pair = HandPair(hand) if heads else None
-
-    def config_slice(self, config: MethodConfig) -> dict[str, Any]:
-        """All but what is read at prediction alone."""
-        settings = config.model_dump(mode="json", exclude={"extraction"})
-        settings["field"].pop("threshold")
-        return settings
 
     def select(self, dataset: Any) -> tuple[Any, dict[str, int]]:
         return pairs(dataset)

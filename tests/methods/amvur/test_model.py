@@ -4,6 +4,7 @@ import torch
 from methods.amvur.config import AmvurConfig
 from methods.amvur.method import Amvur
 from methods.amvur.model import AmvurModule
+from methods.amvur.spec import STAGE
 from methods.base import Progress
 from methods.config import resolve_config
 from methods.layers.camera import to_normalised
@@ -133,7 +134,7 @@ def test_changing_what_is_read_at_prediction_alone_keeps_the_trained_stage(hand:
     slices = []
     for changes in ({}, {"predict": "prior"}, {"texture__visibility_px": "96"}, {"kl__weight": "0.2"}):
         config, _ = module_of(hand, **changes)
-        slices.append(Amvur(config, hand).stages()[0].config_slice(config))
+        slices.append(STAGE.settings(config))
     assert slices[0] == slices[1] == slices[2] != slices[3]
 
 

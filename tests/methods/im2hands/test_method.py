@@ -8,6 +8,7 @@ import torch
 
 from methods.base import Progress
 from methods.im2hands.method import Im2Hands, anchors_of, initial_in_both
+from methods.im2hands.spec import REFINEMENT
 from methods.layers.implicit.hand_field import HandField
 from tasks.geometry.mesh import watertight_problem
 from tasks.hands.hand import load_hand
@@ -59,20 +60,20 @@ def test_a_stage_is_kept_by_its_own_settings_alone():
     plain = method("digit")
     other = method("digit", refinement={"penetration": {"weight": 1.0}}, extraction={"resolution": 16})
     keypoints, initial, refinement = zip(
-        *([s.config_slice(m.config) for s in m.stages()] for m in (plain, other)), strict=True
+        *([s.spec.settings(m.config) for s in m.stages()] for m in (plain, other)), strict=True
     )
     assert keypoints[0] == keypoints[1]
     assert initial[0] == initial[1]
     assert refinement[0] != refinement[1]
-    derived = [m.stages()[-1].derive_slice(m.config) for m in (plain, other)]
+    derived = [REFINEMENT.derives(m.config) for m in (plain, other)]
     assert derived[0] == derived[1], "the weight of a loss changes nothing that was derived"
 
 
 def test_where_the_surface_is_read_changes_no_training():
     plain, other = method(), method(initial={"threshold": 0.4}, refinement={"threshold": 0.5})
     for ours, theirs in zip(plain.stages(), other.stages(), strict=True):
-        assert ours.config_slice(plain.config) == theirs.config_slice(other.config)
-    assert plain.stages()[-1].derive_slice(plain.config) != other.stages()[-1].derive_slice(other.config)
+        assert ours.spec.settings(plain.config) == theirs.spec.settings(other.config)
+    assert REFINEMENT.derives(plain.config) != REFINEMENT.derives(other.config)
 
 
 def test_what_is_derived_of_a_sample_depends_on_it_alone(batch, derived):
