@@ -1,7 +1,6 @@
 """Where a cell's data come from: the user's copy, or synthetic data made on first use in the same layout."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +35,21 @@ def open_source(
     """The user's data at ``data``, or the synthetic default. Raises RequestError for a missing folder."""
     from tasks.layouts.registry import open_layout
 
-    require_folder(layout, data)
+    if known := known_source(home, layout, data, size):
+        return known
     root = data or synthetic_root(home, layout, size or DEFAULT_SIZE, progress)
     opened = open_layout(layout, root.absolute())
     return DataSource(opened.root, _fingerprint(opened, own=data is None), opened.synthetic)
+
+
+def known_source(home: Home, layout: str, data: Path | None, size: int | None = None) -> DataSource | None:
+    """The synthetic default, where it is there already; opens nothing. Raises RequestError for a missing folder."""
+    require_folder(layout, data)
+    if data is not None:
+        return None
+    root = _synthetic_place(home, layout, size or DEFAULT_SIZE)
+    note = read_json(_note(root)) if root.is_dir() else None
+    return DataSource(root, note["fingerprint"], synthetic=True) if note else None
 
 
 def require_folder(layout: str, data: Path | None) -> None:
@@ -52,24 +62,34 @@ def synthetic_root(
     home: Home, layout: str, size: int, progress: Callable[[int, int], None] | None = None
 ) -> Path:
     """The cached synthetic data of this generator version and hand model, made when they are not there yet."""
-    from tasks.hands.hand import load_hand
     from tasks.layouts.registry import load_synthesiser
 
-    make = load_synthesiser(layout)
-    version = sys.modules[make.__module__].GENERATOR_VERSION
-    root = home.synthetic / f"{layout}-v{version}-{load_hand().fingerprint[:8]}-n{size}-s{DEFAULT_SEED}"
+    root = _synthetic_place(home, layout, size)
     if not root.is_dir():
         home.synthetic.mkdir(parents=True, exist_ok=True)
+        make = load_synthesiser(layout)
         make(root, size=size, seed=DEFAULT_SEED, workers=os.cpu_count(), progress=progress)
     return root
 
 
+def _synthetic_place(home: Home, layout: str, size: int) -> Path:
+    from tasks.hands.in_use import hand_data
+    from tasks.layouts.registry import find_layout
+
+    version = find_layout(layout).generator_version
+    return home.synthetic / f"{layout}-v{version}-{hand_data().fingerprint[:8]}-n{size}-s{DEFAULT_SEED}"
+
+
 def _fingerprint(layout: "Layout", own: bool) -> str:
     """The content's fingerprint, kept beside our own synthetic cache, which nobody edits."""
-    note = layout.root.with_name(layout.root.name + ".fingerprint.json")
+    note = _note(layout.root)
     if own and (known := read_json(note)):
         return known["fingerprint"]
     fingerprint = layout.fingerprint()
     if own:
         write_json(note, {"fingerprint": fingerprint})
     return fingerprint
+
+
+def _note(root: Path) -> Path:
+    return root.with_name(root.name + ".fingerprint.json")

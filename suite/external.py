@@ -99,9 +99,9 @@ def evaluate_file(
 
 
 def _header(submission: Submission, task: Any, layout: str, source: "DataSource", fields: Fields) -> Header:
-    from tasks.hands.hand import load_hand
+    from tasks.hands.in_use import hand_data
 
-    protocol, hand = resolve_protocol(task, layout, submission.protocol), load_hand()
+    protocol, hand = resolve_protocol(task, layout, submission.protocol), hand_data()
     identity = {
         "method": submission.name,
         "predictions": fingerprint(fields),

@@ -204,11 +204,11 @@ def source_request(request: Request) -> Request | None:
 
 def make_cells(request: Request, data: "DataSource") -> list[Cell]:
     """The cells of a request, one per seed, on data that is already there."""
-    from tasks.hands.hand import load_hand
+    from tasks.hands.in_use import hand_data
 
     entrant, task, layout = resolve_names(request)
     config = resolve_settings(request)
-    hand = load_hand()
+    hand = hand_data()
     asked = source_request(request)
     sources = make_cells(asked, data) if asked else [None] * len(request.seeds)
     return [

@@ -2,10 +2,6 @@
 
 import contextlib
 import io
-import os
-from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import smplx
@@ -13,12 +9,10 @@ import torch
 from smplx.utils import Struct
 from torch import nn
 
-from tasks.errors import RequestError, unknown_name
-from tasks.hands.model_file import MANO_VERTS, HandModelData, read_model
-from tasks.hands.open_hand import OPEN_HAND_FILE
-from tasks.hands.skeleton import MIRROR_POINT, Side, reorder, tip_vertices
-
-ENVIRONMENT = "PALMARES_MANO"
+from tasks.errors import RequestError
+from tasks.hands.in_use import hand_data
+from tasks.hands.model_file import MANO_VERTS, HandModelData
+from tasks.hands.skeleton import Side, reorder, tip_vertices
 
 
 class HandModel(nn.Module):
@@ -84,40 +78,8 @@ class HandModel(nn.Module):
 
 
 def load_hand(side: Side = "right", as_released: bool = False) -> HandModel:
-    """A new module of the hand in use: licensed MANO where PALMARES_MANO names its folder, else the open one.
-
-    ``as_released`` leaves the wrong shape directions of MANO's left hand as they are: labels made with manopth need
-    them (DexYCB). The file is read once per process. Raises RequestError for an unknown side and a missing or damaged
-    file.
-    """
-    if side not in ("left", "right"):
-        raise unknown_name("side", str(side), ("left", "right"))
-    return HandModel(_load_data(side, os.environ.get(ENVIRONMENT, ""), as_released))
-
-
-@lru_cache
-def _load_data(side: Side, folder: str, as_released: bool) -> HandModelData:
-    if not folder:
-        right = read_model(OPEN_HAND_FILE)
-        return right if side == "right" else right.mirrored()
-    if not Path(folder).is_dir():
-        raise RequestError(
-            f"{ENVIRONMENT}={folder} is no folder; expected one with MANO_LEFT.pkl and MANO_RIGHT.pkl."
-        )
-    right = read_model(Path(folder) / "MANO_RIGHT.pkl")
-    if side == "right":
-        return right
-    left = read_model(Path(folder) / "MANO_LEFT.pkl")
-    return left if as_released else repair_left(left, right)
-
-
-def repair_left(left: HandModelData, right: HandModelData) -> HandModelData:
-    """The left model, its x shape directions negated where they are the right's (smplx issue 48)."""
-    if left.shapedirs.shape != right.shapedirs.shape:
-        raise RequestError("MANO_LEFT.pkl and MANO_RIGHT.pkl differ in size; take both from one release.")
-    if np.abs(left.shapedirs[:, 0] - right.shapedirs[:, 0]).sum() >= 1:
-        return left
-    return replace(left, shapedirs=left.shapedirs * MIRROR_POINT[:, None])
+    """A new module of the hand in use; arguments and errors as for ``hand_data``."""
+    return HandModel(hand_data(side, as_released))
 
 
 def _build_mano(data: HandModelData) -> smplx.MANO:

@@ -20,7 +20,7 @@ def hand_in_use(side: Side, as_released: bool = False, exact: bool = False) -> "
 
     An ``exact`` one computes in float64: what it poses does not depend on what is posed beside it.
     """
-    from tasks.hands.hand import ENVIRONMENT
+    from tasks.hands.in_use import ENVIRONMENT
 
     return _hand_in_use(side, as_released, exact, os.environ.get(ENVIRONMENT, ""))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayoutSpec:
-    """A layout as the command line lists it. The last two fields are ``module:attribute``, imported on use."""
+    """A layout as the command line lists it. What is ``module:attribute`` is imported on use."""
 
     name: str
     summary: str
@@ -25,6 +25,8 @@ class LayoutSpec:
     """The Layout class."""
     synthesiser: str
     """``make(out, size, seed, workers=None, progress=None)``, which writes synthetic data in this layout."""
+    generator_version: int
+    """Raised when the synthesiser writes other bytes for the same seed."""
 
 
 _FREIHAND = LayoutSpec(
@@ -33,6 +35,7 @@ _FREIHAND = LayoutSpec(
     tasks=("single_hand",),
     implementation="tasks.layouts.freihand:FreiHand",
     synthesiser="tasks.synthesis.freihand:make_freihand",
+    generator_version=1,
 )
 
 _HO3D_V2 = LayoutSpec(
@@ -41,6 +44,7 @@ _HO3D_V2 = LayoutSpec(
     tasks=("single_hand",),
     implementation="tasks.layouts.ho3d:Ho3dV2",
     synthesiser="tasks.synthesis.ho3d:make_ho3d_v2",
+    generator_version=1,
 )
 
 _HO3D_V3 = LayoutSpec(
@@ -49,6 +53,7 @@ _HO3D_V3 = LayoutSpec(
     tasks=("single_hand",),
     implementation="tasks.layouts.ho3d:Ho3dV3",
     synthesiser="tasks.synthesis.ho3d:make_ho3d_v3",
+    generator_version=1,
 )
 
 
@@ -59,6 +64,7 @@ def _dexycb(name: str, split: str, reader: str) -> LayoutSpec:
         tasks=("single_hand",),
         implementation=f"tasks.layouts.dexycb:{reader}",
         synthesiser="tasks.synthesis.dexycb:make_dexycb",
+        generator_version=1,
     )
 
 
@@ -68,6 +74,7 @@ _INTERHAND26M = LayoutSpec(
     tasks=("two_hands",),
     implementation="tasks.layouts.interhand26m:InterHand26M",
     synthesiser="tasks.synthesis.interhand26m:make_interhand26m",
+    generator_version=3,
 )
 
 

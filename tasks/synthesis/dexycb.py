@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.hands.hand import ENVIRONMENT, load_hand
+from tasks.hands.hand import load_hand
+from tasks.hands.in_use import ENVIRONMENT
 from tasks.hands.model_file import HandModelData
 from tasks.hands.skeleton import Side
 from tasks.layouts.dexycb.annotations import Label, Sequence, hand_label, label_without_hand
@@ -29,6 +30,7 @@ from tasks.layouts.dexycb.writer import (
     write_sequence,
 )
 from tasks.layouts.marker import write_marker
+from tasks.layouts.registry import LAYOUTS
 from tasks.synthesis.footage import HAND, THING, Camera, Scenery, Shot, cast, film, rig, scenery, tools
 from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.streams import stream
@@ -37,7 +39,7 @@ from tasks.synthesis.things import THINGS, Thing
 from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = LAYOUTS["dexycb"].generator_version
 """Raise it when the same seed would give other bytes: synthetic data are cached by it."""
 DATASET = "dexycb"
 """Names the random streams."""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
+from tasks.hands.hand import HandModel, load_hand
+from tasks.hands.in_use import ENVIRONMENT
 from tasks.layouts.freihand.annotations import Annotations, annotate
 from tasks.layouts.freihand.files import VERSION_STRIDE, SplitName, image_id
 from tasks.layouts.freihand.writer import (
@@ -25,18 +26,19 @@ from tasks.layouts.freihand.writer import (
     write_mask,
 )
 from tasks.layouts.marker import write_marker
+from tasks.layouts.registry import LAYOUTS
 from tasks.synthesis.bank import BANK, BakeTask, Bank
 from tasks.synthesis.compositing import evaluation_frame, training_versions
 from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.posing import Posed, pose_batch
 from tasks.synthesis.rendering import render
 from tasks.synthesis.shading import Stage
-from tasks.synthesis.streams import GENERATOR_VERSION, stream
+from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of, subject_of
 from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
-__all__ = ["GENERATOR_VERSION", "make_freihand"]
+GENERATOR_VERSION = LAYOUTS["freihand"].generator_version
 
 SHARD = 16
 """Samples computed together. Part of the generator's version: rounding may depend on the size of a batch."""

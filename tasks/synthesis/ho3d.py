@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.hands.hand import ENVIRONMENT
+from tasks.hands.in_use import ENVIRONMENT
 from tasks.layouts.ho3d.annotations import (
     Frame,
     ObjectPose,
@@ -36,6 +36,7 @@ from tasks.layouts.ho3d.writer import (
     write_segmentation,
 )
 from tasks.layouts.marker import write_marker
+from tasks.layouts.registry import LAYOUTS
 from tasks.synthesis.footage import HAND, THING, Camera, Shot, cast, film, rig, scenery, tools
 from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.streams import stream
@@ -43,7 +44,7 @@ from tasks.synthesis.things import THINGS, Thing, contact
 from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = LAYOUTS["ho3d_v3"].generator_version
 """Raise it when the same seed would give other bytes: synthetic data are cached by it."""
 DATASET = "ho3d"
 """Names the random streams."""

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from tasks.hands.hand import ENVIRONMENT, HandModel, load_hand
+from tasks.hands.hand import HandModel, load_hand
+from tasks.hands.in_use import ENVIRONMENT
 from tasks.hands.skeleton import reorder
 from tasks.layouts.interhand26m.files import MM, N_JOINTS, SIDES, SPLITS, SplitName
 from tasks.layouts.interhand26m.fits import posed_verts_m
@@ -33,6 +34,7 @@ from tasks.layouts.interhand26m.writer import (
     write_texts,
 )
 from tasks.layouts.marker import write_marker
+from tasks.layouts.registry import LAYOUTS
 from tasks.synthesis.making import Progress, make_parts, require_request, signature
 from tasks.synthesis.streams import stream
 from tasks.synthesis.subjects import betas_of
@@ -43,7 +45,7 @@ from tasks.synthesis.two_hands_studio import FRAME_PX, N_CAMERAS, Studio, studio
 from tasks.synthesis.unfinished import unfinished
 from tasks.threads import one_thread
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = LAYOUTS["interhand26m"].generator_version
 """Raise it when the same seed would give other bytes: synthetic data are cached by it."""
 VIEWS = 4
 """Cameras that see a frame: every other one of the ring, in turns."""

@@ -10,7 +10,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from tasks.errors import RequestError
-from tasks.hands.hand import HandModel, load_hand, repair_left
+from tasks.hands.hand import HandModel, load_hand
+from tasks.hands.in_use import repair_left
 from tasks.hands.model_file import read_model, write_npz, write_pickle
 from tasks.hands.skeleton import MIDDLE_MCP, PARENTS_MANO16, TIP_VERTICES, mirror_pose, reorder
 
