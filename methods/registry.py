@@ -1,6 +1,7 @@
 """Finds the methods: every ``spec.py`` one or two folders down. Listing them imports neither torch nor pydantic."""
 
 import importlib
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +85,16 @@ def _attribute(reference: str) -> Any:
 
 
 def _read(path: Path) -> Any:
+    """The content of a YAML file, None where there is none; read once as long as it is not written again."""
+    return _read_at(path, path.stat().st_mtime_ns) if path.exists() else None
+
+
+@lru_cache(maxsize=256)
+def _read_at(path: Path, mtime_ns: int) -> Any:
     import yaml
 
     from methods.yaml_words import read_yaml
 
-    if not path.exists():
-        return None
     try:
         return read_yaml(path.read_text())
     except yaml.YAMLError as error:

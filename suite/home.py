@@ -9,6 +9,7 @@
     cache/derived/<key>/   what a stage works out of its samples before it trains: an array per field and split
     cache/keypoints/<key>/ joints that a method's trained stages predict over the training and validation set
     cache/synthetic/<id>/  synthetic data made on first use
+    sweeps/<id>/           which cells answer which questions of a sweep
     mlflow.db, artifacts/  the embedded MLflow mirror
     report/                the last report
 """
@@ -34,6 +35,7 @@ class Home:
         self.derived = self.root / "cache" / "derived"
         self.keypoints = self.root / "cache" / "keypoints"
         self.synthetic = self.root / "cache" / "synthetic"
+        self.sweeps = self.root / "sweeps"
         self.report = self.root / "report"
 
     @classmethod

@@ -1,0 +1,156 @@
+"""A sweep: axes, variants and seeds resolved into cells, and its declaration on disk, from which its tables are made.
+
+``sweeps/<id>/sweep.json`` says which cells answer which question. Giving the same sweep more seeds adds to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suite.home import Home, read_json, write_json
+from suite.plan import Cell, Request, digest, make_cells
+from suite.sweeps.axes import Axis, Variant, choose, grid, one_at_a_time, setting_text
+from tasks.errors import RequestError
+
+if TYPE_CHECKING:
+    from suite.data import DataSource
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Point:
+    """A variant with its cells, one per seed."""
+
+    variant: Variant
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The points of a sweep, the default first."""
+
+    request: Request
+    axes: tuple[Axis, ...]
+    as_grid: bool
+    points: tuple[Point, ...]
+
+    @property
+    def default(self) -> Point:
+        """What the request is without any axis."""
+        return self.points[0]
+
+    @cached_property
+    def id(self) -> str:
+        """The same whatever the seeds."""
+        cell = self.default.cells[0]
+        shared = ("task", "task_version", "protocol", "layout", "split", "data_fingerprint", "hand")
+        return digest(
+            {
+                **{key: cell.identity[key] for key in shared},
+                "method": self.request.method,
+                "preset": self.request.preset,
+                "overrides": dict(self.request.overrides),
+                "axes": [axis.name for axis in self.axes],
+                "grid": self.as_grid,
+            }
+        )
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every cell once, seed by seed, so that a sweep that is cut off has whole answers for its first seeds."""
+        count = len(self.request.seeds)
+        found = (point.cells[number] for number in range(count) for point in self.points)
+        return list({cell.id: cell for cell in found}.values())
+
+    def reference(self, axis: Axis) -> Point:
+        """The point that an axis's others are compared with: what is set when the axis is not."""
+        if self.as_grid:
+            return self.default
+        return next(point for point in self.points if point.variant == Variant(given=axis.given))
+
+    def of(self, axis: Axis) -> list[Point]:
+        """The points of one axis by itself, in the order of its values."""
+        return [point for point in self.points if [a for a, _ in point.variant.values] == [axis]]
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        joint = " x " if self.as_grid else ", "
+        return f"{self.request.method}: {joint.join(axis.name for axis in self.axes)}"
+
+
+def make_sweep(request: Request, names: Sequence[str], data: DataSource, as_grid: bool = False) -> Sweep:
+    """Resolve a request and the named axes. Raises RequestError for an unknown axis, or a value that does not fit."""
+    axes = tuple(choose(request.method.rpartition("+")[2], names))
+    variants = grid(axes) if as_grid else one_at_a_time(axes)
+    points = tuple(Point(variant, tuple(_cells(request, variant, data))) for variant in variants)
+    return Sweep(request, axes, as_grid, points)
+
+
+def _cells(request: Request, variant: Variant, data: DataSource) -> list[Cell]:
+    asked = replace(
+        request,
+        method=variant.method(request.method),
+        overrides={**request.overrides, **variant.settings},
+    )
+    try:
+        return make_cells(asked, data)
+    except RequestError as error:
+        raise RequestError(f"axis '{variant.axis}': {error}" if variant.axis else str(error)) from None
+
+
+def declaration(sweep: Sweep) -> dict[str, Any]:
+    """What ``sweep.json`` says."""
+    first = sweep.default.cells[0].header()
+    return {
+        "schema": SCHEMA,
+        "sweep": sweep.id,
+        "name": sweep.name,
+        **{
+            key: first[key]
+            for key in ("task", "layout", "split", "protocol", "synthetic", "preset", "method")
+        },
+        "overrides": dict(sweep.request.overrides),
+        "grid": sweep.as_grid,
+        "axes": [
+            {
+                "name": axis.name,
+                **{key: getattr(axis, key) for key in ("question", "field", "metric", "expect", "source")},
+                "values": [setting_text(value) for value in axis.values],
+                "reference": sweep.points.index(sweep.reference(axis)),
+            }
+            for axis in sweep.axes
+        ],
+        "points": [_point_json(point) for point in sweep.points],
+    }
+
+
+def _point_json(point: Point) -> dict[str, Any]:
+    cell = point.cells[0]
+    return {
+        "values": {axis.name: setting_text(value) for axis, value in point.variant.values},
+        "method": cell.entrant.name,
+        "variant": cell.variant,
+        "cells": {str(cell.seed): cell.id for cell in point.cells},
+    }
+
+
+def save(home: Home, sweep: Sweep) -> Path:
+    """Write the declaration, with the seeds that an earlier one had of the same points; returns the file."""
+    path = home.sweeps / sweep.id / "sweep.json"
+    said, before = declaration(sweep), read_json(path) or {"points": []}
+    for point in said["points"]:
+        for old in before["points"]:
+            if _same(point, old):
+                point["cells"] = {**old["cells"], **point["cells"]}
+    write_json(path, said)
+    return path
+
+
+def _same(point: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    return all(point[key] == old[key] for key in ("values", "method", "variant"))
