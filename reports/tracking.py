@@ -2,8 +2,8 @@
 
 Records are the truth; MLflow shows them. One experiment per task, one run per cell, found again by its tag,
 so that mirroring twice, or after an interruption, continues the same run and adds nothing that is there.
-While a cell runs ``LiveMirror`` writes from a thread of its own and gives up, once and aloud, when the
-server does not answer; ``sync`` mirrors every record later. Without ``MLFLOW_TRACKING_URI`` the mirror is a
+While cells run ``LiveMirror`` writes from a thread of its own; a server that does not answer is asked again
+later, and ``sync`` mirrors every record at any time. Without ``MLFLOW_TRACKING_URI`` the mirror is a
 database in the home folder.
 """
 
@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,15 +24,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.record import HEADER_FILE, PLAIN_VARIANTS, Record, flatten, read_record, scan_records
+from reports.record import HEADER_FILE, PLAIN_VARIANTS, Record, flatten, read_record, scan_records, to_json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 CELL_TAG = "palmares.cell"
+SWEEP_TAG = "palmares.sweep"
+PARENT_TAG = "mlflow.parentRunId"
+SWEEP_STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 DIGEST_TAG = "palmares.record"
 """Digest of the mirrored record.json; set last, so a run that has it is mirrored whole."""
+RETRY_S = 30.0
+"""How long a server that did not answer is left alone."""
 MAX_VALUE = 500
 """Longest parameter or tag value that every MLflow server takes."""
 METRICS_PER_BATCH = 1000
@@ -96,36 +102,50 @@ def sync(home: Path) -> SyncOutcome:
 class LiveMirror:
     """Mirrors cells while they run: every call returns at once and none ever raises.
 
-    A daemon thread does the writing. After its first failure it says so once and drops what follows.
+    A daemon thread does the writing. When the server does not answer it says so once, drops what it is told for a while
+    and then tries again; finished cells that it could not mirror are mirrored at the latest when it is closed.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.home = Path(home)
+    def __init__(self, home: Path, retry_s: float = RETRY_S) -> None:
+        self.home, self.retry_s = Path(home), retry_s
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._mirror: Mirror | None = None
-        self._run_id: str | None = None
-        self._seen: set[tuple[str, int]] = set()
-        self.gave_up = False
+        self._runs: dict[str, _LiveRun] = {}
+        self._owed: dict[Path, None] = {}
+        self._down_since: float | None = None
         self._thread = threading.Thread(target=self._work, name="mlflow-mirror", daemon=True)
         self._thread.start()
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the server did not answer when it was last asked."""
+        return self._down_since is not None
+
+    def begin_sweep(self, declaration: Mapping[str, Any]) -> None:
+        """Cells that begin from now on are children of the run of this sweep, and so are those that are done."""
+        self._jobs.put(lambda: self._begin_sweep(declaration))
+
+    def end_sweep(self, declaration: Mapping[str, Any], files: Mapping[str, bytes], state: str) -> None:
+        """The sweep is over for now: its tables and figures become artifacts of its run."""
+        self._jobs.put(lambda: self._end_sweep(declaration, files, state))
 
     def start(self, header: Mapping[str, Any]) -> None:
         """A cell begins, or continues: its run is created or found again, tagged ``running``."""
         header = {**header, "state": "running"}
         self._jobs.put(lambda: self._start(header))
 
-    def log(self, points: Sequence[Point | Mapping[str, Any]]) -> None:
-        """Points of the running cell's training curves: ``Point``s or mappings with the same fields."""
+    def log(self, cell: str, points: Sequence[Point | Mapping[str, Any]]) -> None:
+        """Points of a running cell's training curves: ``Point``s or mappings with the same fields."""
         made = [point if isinstance(point, Point) else Point(**point) for point in points]
-        self._jobs.put(lambda: self._log(made))
+        self._jobs.put(lambda: self._log(cell, made))
 
     def finish(self, record_dir: Path) -> None:
-        """The cell's record is published: complete its run from it."""
+        """A cell's record is published: complete its run from it."""
         self._jobs.put(lambda: self._finish(Path(record_dir)))
 
-    def fail(self, reason: str) -> None:
-        """The running cell failed."""
-        self._jobs.put(lambda: self._fail(reason))
+    def fail(self, cell: str, reason: str) -> None:
+        """A running cell failed."""
+        self._jobs.put(lambda: self._fail(cell, reason))
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Wait until everything is written, at most ``timeout_s``; ``sync`` mirrors what is left."""
@@ -136,34 +156,67 @@ class LiveMirror:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if self.gave_up:
-                continue
-            try:
-                job()
-            except Exception as error:
-                self.gave_up = True
-                log.warning("MLflow mirror given up (%s); 'palmares sync' mirrors later.", _reason(error))
+            self._try(job)
+        if self._owed:
+            self._try(self._pay, in_a_while=False)
+
+    def _try(self, job: Callable[[], None], in_a_while: bool = True) -> None:
+        down = self._down_since is not None
+        if down and in_a_while and time.monotonic() - (self._down_since or 0.0) < self.retry_s:
+            return
+        try:
+            job()
+            self._down_since = None
+        except Exception as error:
+            if not down:
+                log.warning("MLflow does not answer (%s); 'palmares sync' mirrors later.", _reason(error))
+            self._down_since = time.monotonic()
 
     def _start(self, header: Mapping[str, Any]) -> None:
         if self._mirror is None:
             self._mirror = Mirror(self.home)
-        self._run_id = self._mirror.begin(header).info.run_id
-        self._seen = self._mirror.points_of(self._run_id)
+        run_id = self._mirror.begin(header).info.run_id
+        self._runs[header["cell"]] = _LiveRun(run_id, self._mirror.points_of(run_id))
 
-    def _log(self, points: Sequence[Point]) -> None:
-        if self._mirror and self._run_id:
-            self._mirror.log_points(self._run_id, points, self._seen)
+    def _begin_sweep(self, declaration: Mapping[str, Any]) -> None:
+        if self._mirror is None:
+            self._mirror = Mirror(self.home)
+        self._mirror.begin_sweep(declaration)
+
+    def _end_sweep(self, declaration: Mapping[str, Any], files: Mapping[str, bytes], state: str) -> None:
+        if self._mirror is None:
+            self._mirror = Mirror(self.home)
+        self._mirror.end_sweep(declaration, files, state)
+
+    def _log(self, cell: str, points: Sequence[Point]) -> None:
+        if self._mirror and (run := self._runs.get(cell)):
+            self._mirror.log_points(run.id, points, run.seen)
 
     def _finish(self, record_dir: Path) -> None:
-        if self._mirror:
-            self._mirror.mirror(read_record(record_dir))
-            self._run_id = None
+        self._owed[record_dir] = None
+        self._pay()
 
-    def _fail(self, reason: str) -> None:
-        if self._mirror and self._run_id:
-            self._mirror.set_tags(self._run_id, {"palmares.state": "failed", "palmares.reason": reason})
-            self._mirror.client.set_terminated(self._run_id, "FAILED")
-            self._run_id = None
+    def _pay(self) -> None:
+        """Mirror the finished cells that are not mirrored yet."""
+        if self._mirror is None:
+            self._mirror = Mirror(self.home)
+        for record_dir in list(self._owed):
+            self._mirror.mirror(read_record(record_dir))
+            self._runs.pop(record_dir.name, None)
+            del self._owed[record_dir]
+
+    def _fail(self, cell: str, reason: str) -> None:
+        if self._mirror and (run := self._runs.pop(cell, None)):
+            self._mirror.set_tags(run.id, {"palmares.state": "failed", "palmares.reason": reason})
+            self._mirror.client.set_terminated(run.id, "FAILED")
+
+
+@dataclass(frozen=True)
+class _LiveRun:
+    """The MLflow run of a cell under way, and the curve points that it has."""
+
+    id: str
+    seen: set[tuple[str, int]]
 
 
 class Mirror:
@@ -174,6 +227,8 @@ class Mirror:
         self.home.mkdir(parents=True, exist_ok=True)
         self.uri = tracking_uri(self.home)
         self._experiments: dict[str, str] = {}
+        self._places: dict[str, dict[str, str]] = {}
+        """Cell -> the tags that say where it stands in the sweep that was begun."""
         with self._lock():
             self.client = _client(self.uri)
             self.client.search_experiments(max_results=1)
@@ -183,11 +238,71 @@ class Mirror:
         with self._lock():
             run = self._find(header) or self._create(header)
         run_id = run.info.run_id
-        self.set_tags(run_id, _tags(header))
+        self.set_tags(run_id, _tags(header) | self._places.get(str(header["cell"]), {}))
         self._log_params(run, flat_identity(header))
         if run.info.status != "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
         return run
+
+    def begin_sweep(self, declaration: Mapping[str, Any]) -> str:
+        """The run of a sweep, created or found again; cells that begin later become its children. Returns its id."""
+        with self._lock():
+            run = self._find_sweep(declaration) or self._create_sweep(declaration)
+        run_id: str = run.info.run_id
+        self.set_tags(run_id, _sweep_tags(declaration) | {"palmares.state": "running"})
+        if run.info.status != "RUNNING":
+            self.client.update_run(run_id, status="RUNNING")
+        self._places = _places(declaration, run_id)
+        return run_id
+
+    def end_sweep(self, declaration: Mapping[str, Any], files: Mapping[str, bytes], state: str) -> bool:
+        """Make the run of a sweep say what its tables say, with all its cells as children; False when it did."""
+        digest = hashlib.sha256(
+            to_json([declaration, {n: _sha(c) for n, c in files.items()}, state]).encode()
+        )
+        with self._lock():
+            found = self._find_sweep(declaration)
+        if found is not None and found.data.tags.get(DIGEST_TAG) == digest.hexdigest()[:16]:
+            self.client.set_terminated(found.info.run_id, SWEEP_STATUS[state])
+            return False
+        run_id = self.begin_sweep(declaration)
+        self._adopt(str(declaration["task"]))
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self.client.log_artifacts(run_id, folder, "ablation")
+        self.set_tags(run_id, {"palmares.state": state})
+        self.client.set_terminated(run_id, SWEEP_STATUS[state])
+        self.client.set_tag(run_id, DIGEST_TAG, digest.hexdigest()[:16])
+        return True
+
+    def _adopt(self, task: str) -> None:
+        """Give the runs of cells that were done before their place in the sweep."""
+        token, experiment = None, self._experiment(task)
+        while True:
+            page = self.client.search_runs([experiment], "tags.`palmares.kind` = 'run'", page_token=token)
+            for run in page:
+                place = self._places.get(run.data.tags.get(CELL_TAG, ""), {})
+                if any(run.data.tags.get(key) != value for key, value in place.items()):
+                    self.set_tags(run.info.run_id, place)
+            if not (token := page.token):
+                return
+
+    def _find_sweep(self, declaration: Mapping[str, Any]) -> Run | None:
+        experiment = self._experiment(str(declaration["task"]))
+        wanted = f"tags.`{SWEEP_TAG}` = '{declaration['sweep']}' and tags.`palmares.kind` = 'sweep'"
+        runs = self.client.search_runs([experiment], wanted, max_results=1)
+        return runs[0] if runs else None
+
+    def _create_sweep(self, declaration: Mapping[str, Any]) -> Run:
+        return self.client.create_run(
+            self._experiment(str(declaration["task"])),
+            start_time=int(time.time() * 1000),
+            tags={SWEEP_TAG: declaration["sweep"], "palmares.kind": "sweep"},
+            run_name=shorten(f"sweep {declaration['name']}"),
+        )
 
     def mirror(self, record: Record) -> bool:
         """Make the run of a cell say what its record says; False when it already did."""
@@ -316,6 +431,38 @@ def _tags(header: Mapping[str, Any]) -> dict[str, str]:
         for name, value in values.items()
         if value is not None
     }
+
+
+def _sweep_tags(declaration: Mapping[str, Any]) -> dict[str, str]:
+    axes = declaration["axes"]
+    questions = "\n".join(f"* {axis['name']}: {axis['question']}" for axis in axes)
+    names = ("method", "task", "layout", "split", "preset")
+    return {
+        **{f"palmares.{name}": str(declaration[name]) for name in names},
+        "palmares.synthetic": json.dumps(declaration["synthetic"]),
+        "palmares.axis": ", ".join(axis["name"] for axis in axes),
+        "mlflow.note.content": questions,
+    }
+
+
+def _places(declaration: Mapping[str, Any], run_id: str) -> dict[str, dict[str, str]]:
+    """Cell -> its parent, and the axis and value that it stands for; the default stands for none."""
+    found: dict[str, dict[str, str]] = {}
+    for point in declaration["points"]:
+        axis = " x ".join(point["values"]) or "default"
+        place = {
+            PARENT_TAG: run_id,
+            SWEEP_TAG: declaration["sweep"],
+            "palmares.axis": axis,
+            "palmares.value": ", ".join(point["values"].values()) or "default",
+        }
+        for cell in point["cells"].values():
+            found.setdefault(cell, place)
+    return found
+
+
+def _sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _run_name(header: Mapping[str, Any]) -> str:

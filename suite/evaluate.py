@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suite.home import Home
+from suite.home import Home, write_json
 from suite.plan import Cell
 from suite.scoring import per_sample_table, sample_meshes, sample_renders
 from suite.shards import Arrays, batches, read_arrays, run_shards, shard_count, shard_range, write_arrays
@@ -64,7 +64,12 @@ class EvaluationJob:
         )
 
     def shard(self, number: int) -> Path:
-        return Home(Path(self.home)).cells / self.cell / "shards" / f"{number:05d}.npz"
+        return evaluation_plan(Home(Path(self.home)), self.cell).with_name(f"{number:05d}.npz")
+
+
+def evaluation_plan(home: Home, cell: str) -> Path:
+    """The file that says, while a cell is evaluated, how many shards there are; it stands beside them."""
+    return home.cells / cell / "shards" / "plan.json"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def evaluate(job: EvaluationJob, resources: Resources, progress: Callable[[int, 
     started = time.time()
     bench = Bench.of(job)
     shards = range(shard_count(len(bench.dataset)))
+    write_json(evaluation_plan(Home(Path(job.home)), job.cell), {"shards": len(shards)})
     missing = [number for number in shards if not job.shard(number).exists()]
     run_shards(partial(evaluate_shard, job), missing, len(shards), resources, progress)
     return _gather(job, bench, list(shards), started)

@@ -170,7 +170,7 @@ def _record(
     progress: Callable[[int, int], None],
 ) -> Header:
     from reports.record import read_record, write_record
-    from suite.run import environment_versions, git_commit
+    from suite.provenance import environment_versions, git_commit
     from tasks.registry import PROTOCOLS
 
     protocol = PROTOCOLS[header["protocol"]["name"]]

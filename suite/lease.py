@@ -1,15 +1,16 @@
-"""Who works on a cell, a stage or what a stage derives, and why a cell failed: the states between planned and done.
+"""Who works on a cell, a stage or what a stage derives: a lease with a heartbeat in its folder.
 
-``cells/<cell>/`` holds the plan, a lease with a heartbeat while somebody works on it, and the failure if there was one.
-A cell that is taken is left to its holder; what several cells share is waited for (``in_turn``).
+A cell that is taken is left to its holder; what several cells share is waited for (``in_turn``). A lease is taken,
+taken over and given back under a lock on the folder above: of several processes that find a dead holder one wins.
 """
 
-import json
+import contextlib
+import fcntl
 import os
 import socket
 import threading
 import time
-import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from suite.home import read_json, write_json
 HEARTBEAT_S = 5.0
 POLL_S = 0.5
 STALE_S = 60.0
-LOG_LINES = 20
+LEASE_FILE, LOCK_FILE = "lease.json", ".leases"
 
 
 class LeaseHeldError(Exception):
@@ -33,40 +34,60 @@ class Lease:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = folder / "lease.json"
+        self.path = folder / LEASE_FILE
+        self.left_by: dict[str, Any] | None = None
+        """The lease of a holder that died, where this one was taken over."""
+        self._token = uuid.uuid4().hex
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Lease":
-        self.folder.mkdir(parents=True, exist_ok=True)
-        holder = read_lease(self.folder)
-        if holder and alive(holder):
-            raise LeaseHeldError(
-                f"cell {self.folder.name} is being run by process {holder['pid']} on {holder['host']}"
-            )
-        self.path.unlink(missing_ok=True)
-        try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except (FileExistsError, FileNotFoundError):  # another began, or cleared the folder away
-            raise LeaseHeldError(f"cell {self.folder.name} was taken by another process just now") from None
-        with os.fdopen(handle, "w") as file:
-            json.dump({"host": socket.gethostname(), "pid": os.getpid(), "started": int(time.time())}, file)
+        with _one_taker(self.folder):
+            holder = read_lease(self.folder)
+            if holder and alive(holder):
+                raise LeaseHeldError(
+                    f"cell {self.folder.name} is being run by process {holder['pid']} on {holder['host']}"
+                )
+            self.left_by = holder
+            write_json(self.path, self._content())
         self._thread.start()
         return self
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": int(time.time()),
+            "token": self._token,
+        }
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self.path.unlink(missing_ok=True)
+        with _one_taker(self.folder):
+            if self._is_ours():
+                self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            try:
-                os.utime(self.path)
-            except OSError:
+            if not self._is_ours():  # we stood still so long that another took over
                 return
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+
+    def _is_ours(self) -> bool:
+        return (read_json(self.path) or {}).get("token") == self._token
+
+
+@contextmanager
+def _one_taker(folder: Path) -> Iterator[None]:
+    """One process at a time looks at and changes the leases of folders that stand beside each other."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / LOCK_FILE).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -89,11 +110,11 @@ def in_turn(folder: Path, wait: Callable[[str], None]) -> Iterator[None]:
 
 def read_lease(folder: Path) -> dict[str, Any] | None:
     """The lease of a folder with the age of its heartbeat, or None."""
-    lease = read_json(folder / "lease.json")
+    lease = read_json(folder / LEASE_FILE)
     if not lease:
         return None
     try:
-        return {**lease, "age_s": time.time() - (folder / "lease.json").stat().st_mtime}
+        return {**lease, "age_s": time.time() - (folder / LEASE_FILE).stat().st_mtime}
     except FileNotFoundError:  # given back between the two looks
         return None
 
@@ -113,26 +134,13 @@ def alive(lease: dict[str, Any]) -> bool:
     return lease["pid"] != os.getpid()
 
 
-def write_failure(folder: Path, error: BaseException) -> dict[str, Any]:
-    """Keep the reason of a failure and its last log lines; returns what was kept."""
-    cause = root_cause(error)
-    text = "".join(traceback.format_exception(error))
-    failure = {
-        "reason": " ".join(str(cause).split())[:400] or type(cause).__name__,
-        "kind": type(cause).__name__,
-        "log": text.splitlines()[-LOG_LINES:],
-        "time": int(time.time()),
-    }
-    write_json(folder / "failure.json", failure)
-    return failure
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """The exception at the bottom: of Ray's wrappers, the first worker's own."""
-    for name in ("worker_failures", "controller_failure", "cause", "__cause__"):
-        inner = getattr(error, name, None)
-        if isinstance(inner, dict) and inner:
-            inner = next(iter(inner.values()))
-        if isinstance(inner, BaseException):
-            return root_cause(inner)
-    return error
+def sweep_up(folders: Iterator[Path]) -> int:
+    """Remove the leases that dead holders left in these folders; returns how many."""
+    removed = 0
+    for folder in folders:
+        with _one_taker(folder):
+            holder = read_lease(folder)
+            if holder and not alive(holder):
+                (folder / LEASE_FILE).unlink(missing_ok=True)
+                removed += 1
+    return removed

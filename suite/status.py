@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from suite.failures import is_poison, read_failure
 from suite.home import Home, read_json
 from suite.lease import alive, read_lease
 
@@ -18,18 +19,19 @@ def every_cell(home: Home) -> list[Header]:
     headers = [_with_staleness(record.header) for record in records]
     headers += [{"cell": broken.path.name, "state": "failed", "reason": broken.reason} for broken in skipped]
     known = {header["cell"] for header in headers}
-    folders = sorted(home.cells.iterdir()) if home.cells.is_dir() else []
+    folders = sorted(path for path in home.cells.glob("*") if path.is_dir())
     return headers + [_unfinished(folder) for folder in folders if folder.name not in known]
 
 
 def _unfinished(folder: Path) -> Header:
     header: Header = read_json(folder / "cell.json") or {"cell": folder.name}
     lease = read_lease(folder)
-    failure = read_json(folder / "failure.json")
+    failure = read_failure(folder)
     if lease and alive(lease):
         return {**header, "state": "running", "reason": f"process {lease['pid']} on {lease['host']}"}
     if failure:
-        return {**header, "state": "failed", "reason": failure["reason"], "log": failure["log"]}
+        poison = f" ({failure['tries']} times: palmares requeue puts it back)" if is_poison(failure) else ""
+        return {**header, "state": "failed", "reason": failure["reason"] + poison, "log": failure["log"]}
     return {
         **header,
         "state": "planned",

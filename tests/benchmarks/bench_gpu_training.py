@@ -37,7 +37,7 @@ from suite.data import open_source  # noqa: E402
 from suite.home import Home  # noqa: E402
 from suite.loop import PlainSession, StageRun  # noqa: E402
 from suite.plan import Cell, Request, make_cells  # noqa: E402
-from suite.run import git_commit  # noqa: E402
+from suite.provenance import git_commit  # noqa: E402
 from suite.stage_data import training_data  # noqa: E402
 from suite.stage_plan import PlannedStage, planned_stages  # noqa: E402
 from suite.stages import StageCache  # noqa: E402

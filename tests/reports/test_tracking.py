@@ -52,6 +52,18 @@ def only_run(home, task="single_hand"):
     return client, runs[0]
 
 
+def all_runs(home, task="single_hand"):
+    client = Mirror(home).client
+    return client.search_runs([client.get_experiment_by_name(f"palmares/{task}").experiment_id])
+
+
+def wait_until(there, patience_s=60):
+    until = time.monotonic() + patience_s
+    while not there():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
 def points(first, last, name="total"):
     return [Point(step, name, 1.0 / (1 + step), 1_700_000_000_000 + step) for step in range(first, last)]
 
@@ -125,7 +137,7 @@ def test_artifacts_are_the_records_files_except_the_predictions(home, fabricate)
 def test_a_cell_mirrored_live_is_unchanged_for_sync(home, header, fabricate):
     mirror = LiveMirror(home)
     mirror.start(header())
-    mirror.log(points(0, 20))
+    mirror.log(header()["cell"], points(0, 20))
     mirror.finish(fabricate(home / "records"))
     mirror.close()
     rows = counts(home)
@@ -140,7 +152,7 @@ def test_points_may_be_plain_mappings_with_nan_and_infinity(home, header):
     mirror = LiveMirror(home)
     mirror.start(header())
     values = [1.0, float("nan"), float("inf"), 2.0]
-    mirror.log([{"step": i, "name": "total", "value": v, "time_ms": 5} for i, v in enumerate(values)])
+    mirror.log(header()["cell"], [{"step": i, "name": "total", "value": v, "time_ms": 5} for i, v in enumerate(values)])
     mirror.close()
     assert not mirror.gave_up
     client, run = only_run(home)
@@ -150,13 +162,13 @@ def test_points_may_be_plain_mappings_with_nan_and_infinity(home, header):
 def test_an_interrupted_live_run_is_continued_as_the_same_run_without_double_points(home, header, fabricate):
     first = LiveMirror(home)
     first.start(header())
-    first.log(points(0, 25))
+    first.log(header()["cell"], points(0, 25))
     first.close()
     _, interrupted = only_run(home)
     assert interrupted.data.tags["palmares.state"] == "running"
     second = LiveMirror(home)
     second.start(header())
-    second.log([Point(p.step, p.name, p.value, p.time_ms + 60_000) for p in points(20, 40)])
+    second.log(header()["cell"], [Point(p.step, p.name, p.value, p.time_ms + 60_000) for p in points(20, 40)])
     second.finish(fabricate(home / "records"))
     second.close()
     client, run = only_run(home)
@@ -169,7 +181,7 @@ def test_an_interrupted_live_run_is_continued_as_the_same_run_without_double_poi
 def test_an_interrupted_live_run_is_completed_by_sync(home, header, fabricate):
     mirror = LiveMirror(home)
     mirror.start(header())
-    mirror.log(points(0, 10))
+    mirror.log(header()["cell"], points(0, 10))
     mirror.close()
     fabricate(home / "records")
     assert len(sync(home).mirrored) == 1
@@ -181,7 +193,7 @@ def test_an_interrupted_live_run_is_completed_by_sync(home, header, fabricate):
 def test_a_failed_cell_is_marked_and_its_next_try_continues_the_run(home, header):
     mirror = LiveMirror(home)
     mirror.start(header())
-    mirror.fail("loss is not finite")
+    mirror.fail(header()["cell"], "loss is not finite")
     mirror.close()
     _, run = only_run(home)
     assert (run.info.status, run.data.tags["palmares.reason"]) == ("FAILED", "loss is not finite")
@@ -215,7 +227,7 @@ def test_a_server_that_is_down_neither_raises_nor_delays_and_is_named_once(
         before = time.monotonic()
         mirror.start(header())
         for step in range(200):
-            mirror.log(points(step, step + 1))
+            mirror.log(header()["cell"], points(step, step + 1))
         mirror.finish(record)
         assert time.monotonic() - before < 0.5
         mirror.close()
@@ -227,7 +239,7 @@ def test_a_server_that_is_down_neither_raises_nor_delays_and_is_named_once(
 def test_what_a_dead_server_missed_is_mirrored_whole_later(home, header, fabricate, dead_server):
     mirror = LiveMirror(home)
     mirror.start(header())
-    mirror.log(points(0, 40))
+    mirror.log(header()["cell"], points(0, 40))
     mirror.finish(fabricate(home / "records"))
     mirror.close()
     assert set(sync(home).failed) == {header()["cell"]}
@@ -236,6 +248,31 @@ def test_what_a_dead_server_missed_is_mirrored_whole_later(home, header, fabrica
     client, run = only_run(home)
     assert len(client.get_metric_history(run.info.run_id, "train/total")) == 40
     assert sync(home).unchanged == [header()["cell"]]
+
+
+def test_a_server_that_comes_back_is_told_what_finished_meanwhile(home, header, fabricate, dead_server):
+    mirror = LiveMirror(home, retry_s=3600)
+    mirror.start(header())
+    mirror.finish(fabricate(home / "records"))
+    wait_until(lambda: mirror.gave_up)
+    dead_server.delenv("MLFLOW_TRACKING_URI")
+    mirror.close()
+    assert not mirror.gave_up
+    assert sync(home).unchanged == [header()["cell"]]
+
+
+def test_cells_that_run_side_by_side_have_runs_of_their_own(home, header, fabricate):
+    mirror, both = LiveMirror(home), [header(seed=seed) for seed in (0, 1)]
+    for each in both:
+        mirror.start(each)
+    for step in range(3):
+        for each in both:
+            mirror.log(each["cell"], points(step, step + 1))
+    mirror.fail(both[0]["cell"], "killed")
+    mirror.finish(fabricate(home / "records", seed=1))
+    mirror.close()
+    states = {run.data.tags["palmares.seed"]: run.data.tags["palmares.state"] for run in all_runs(home)}
+    assert states == {"0": "failed", "1": "done"}
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path, header, monkeypatch):

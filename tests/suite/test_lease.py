@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from suite.lease import STALE_S, Lease, LeaseHeldError, alive, read_lease, root_cause, write_failure
+from suite.lease import STALE_S, Lease, LeaseHeldError, alive, read_lease
 
 
 def hold(folder, pid, host=None, age_s=0.0):
@@ -59,20 +59,3 @@ def test_a_lease_of_another_host_holds_until_its_heart_stops(tmp_path):
     assert alive(read_lease(tmp_path / "cell"))
     hold(tmp_path / "cell", pid=1, host="elsewhere", age_s=STALE_S * 2)
     assert not alive(read_lease(tmp_path / "cell"))
-
-
-def test_a_failure_keeps_the_reason_at_the_bottom_and_the_last_log_lines(tmp_path):
-    class WrapperError(Exception):
-        def __init__(self, inner):
-            super().__init__("a worker failed")
-            self.worker_failures = {0: inner}
-
-    failure = write_failure(tmp_path, WrapperError(MemoryError("out of\nmemory")))
-    assert failure["reason"] == "out of memory"
-    assert failure["kind"] == "MemoryError"
-    assert failure["log"][-1].endswith("a worker failed")
-
-
-def test_the_root_cause_of_a_plain_error_is_itself():
-    error = ValueError("x")
-    assert root_cause(error) is error

@@ -1,0 +1,186 @@
+"""Running a sweep: the cell queue feeds Ray Tune, whose trials run one cell each.
+
+Tune starts processes, uses them again, places them on the cluster and starts them anew when they die. What is to be
+run, what is over and what failed is read from the home folder alone: the same command replaces a driver that died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from suite.attempt import Header
+from suite.failures import DISK_FULL
+from suite.home import Home
+from suite.plan import Cell
+from suite.sweeps.budget import Budget
+from suite.sweeps.queue import CellQueue
+from suite.sweeps.stop import Stop
+from suite.sweeps.trial import run_trial
+from suite.sweeps.view import View
+from suite.train import Resources
+from suite.watch import Watch
+
+FOLLOW_EVERY_S = 1.0
+DRIVER_CPUS = 0.01
+"""What a trial asks for whose cell is trained by workers of its own."""
+DEATHS_OF_A_TRIAL = 50
+"""After so many, Tune gives a trial up. A cell that kills its processes is poison long before."""
+TUNE_SETTINGS = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials report states, not metrics
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """How many cells run at once, and what each may use."""
+
+    count: int
+    resources: Resources
+
+    @property
+    def of_trial(self) -> dict[str, float]:
+        """What Tune reserves for a trial; workers of Ray Train reserve theirs themselves."""
+        if self.resources.workers:
+            return {"cpu": DRIVER_CPUS}
+        gpus = {"gpu": self.resources.gpus_per_worker} if self.resources.gpus_per_worker else {}
+        return {"cpu": float(self.resources.cpus_per_worker), **gpus}
+
+
+def places(resources: Resources, cluster: Mapping[str, float], jobs: int | None) -> Places:
+    """As many cells at once as fit on the cluster, at most ``jobs``; its CPUs are split evenly among them.
+
+    No more than fit at once: workers of one cell that wait for those of another would starve.
+    """
+    workers, cpus = max(1, resources.workers), int(cluster.get("CPU", 1))
+    count = cpus // workers
+    if resources.gpus_per_worker:
+        count = min(count, int(cluster.get("GPU", 0) / resources.gpus_per_worker) // workers)
+    count = max(1, min(count, jobs or count))
+    return Places(count, replace(resources, cpus_per_worker=max(1, cpus // (count * workers))))
+
+
+class Driver:
+    """One run of a sweep's cells on the Ray session that is up."""
+
+    def __init__(
+        self,
+        home: Home,
+        queue: CellQueue,
+        cells: Sequence[Cell],
+        at: Places,
+        view: View,
+        mirror: Any,
+        budget: Budget,
+    ) -> None:
+        self.home, self.queue, self.at, self.view, self.mirror, self.budget = (
+            home,
+            queue,
+            at,
+            view,
+            mirror,
+            budget,
+        )
+        self.cells = {cell.id: cell for cell in cells}
+        self.stop = Stop()
+        self._watches: dict[str, Watch] = {}
+
+    def run(self) -> None:
+        """Run until every cell is over, the budget is spent, the disk is full or somebody presses Ctrl-C."""
+        from ray import tune
+
+        from suite.sweeps.feed import Feed, StopAll
+
+        os.environ.update(TUNE_SETTINGS)
+        logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        trial = tune.with_parameters(
+            run_trial, home=self.home, cells=self.cells, resources=self.at.resources, directory=os.getcwd()
+        )
+        with self._storage() as storage, self._following(), self.stop.on_ctrl_c():
+            tune.Tuner(
+                tune.with_resources(trial, self.at.of_trial),
+                tune_config=tune.TuneConfig(
+                    search_alg=Feed(self),
+                    num_samples=-1,
+                    max_concurrent_trials=self.at.count,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    name="cells",
+                    storage_path=storage,
+                    stop=StopAll(self.stop),
+                    failure_config=tune.FailureConfig(max_failures=DEATHS_OF_A_TRIAL),
+                    verbose=0,
+                ),
+            ).fit()
+
+    def take(self) -> Cell | None:
+        """The next cell, where one can begin."""
+        if self.stop.reason or (cell := self.queue.take()) is None:
+            return None
+        if not self.budget.allows(cell, [task.cell for task in self.queue.running.values()]):
+            self.queue.put_back(cell)
+            self.stop.softly(f"the budget of {self.budget} is spent")
+            return None
+        self._watches[cell.id] = Watch(self.home, cell)
+        self.mirror.start(cell.header())
+        self.view.began(cell)
+        return cell
+
+    def over(self, cell: Cell, result: Mapping[str, Any] | None) -> None:
+        """A trial has ended: its cell is done, has failed, is another's, or will be tried again."""
+        self._watches.pop(cell.id, None)
+        said = result or {"state": "failed", "reason": "its processes kept dying", "final": True}
+        header: Header = {**cell.header(), "state": said["state"], "reason": said["reason"]}
+        if said["state"] == "done":
+            self.mirror.finish(self.home.records / cell.id)
+            self.budget.spent(self.home, cell)
+            self.queue.close(header)
+        elif said["state"] == "failed" and said.get("kind") == DISK_FULL:
+            self.queue.put_back(cell)
+            self.stop.softly(f"the disk of '{self.home.root}' is full: free some space")
+        elif said["state"] == "failed" and said["final"]:
+            self.mirror.fail(cell.id, said["reason"])
+            self.queue.close(header)
+        else:
+            self.queue.put_back(cell)
+        self.view.ended(cell, header)
+
+    @contextlib.contextmanager
+    def _storage(self) -> Iterator[str]:
+        """Where Tune keeps its own state, which nobody reads again: every node must be able to write there."""
+        self.home.sweeps.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=".tune-", dir=self.home.sweeps)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _following(self) -> Iterator[None]:
+        """A thread looks how far the running cells are, for the view and for MLflow."""
+        over = threading.Event()
+
+        def follow() -> None:
+            while not over.wait(FOLLOW_EVERY_S):
+                for cell, watch in list(self._watches.items()):
+                    standing = watch.look()
+                    self.mirror.log(cell, watch.news)
+                    self.view.stands(cell, standing)
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

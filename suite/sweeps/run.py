@@ -1,0 +1,98 @@
+"""``palmares sweep`` and ``palmares plan``: from a sweep to its cells' headers, and what that would take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from suite.attempt import Header
+from suite.home import Home, read_json
+from suite.lease import sweep_up
+from suite.sweeps.budget import Budget
+from suite.sweeps.driver import Driver, places
+from suite.sweeps.forecast import Costs
+from suite.sweeps.queue import CellQueue
+from suite.sweeps.sweep import Sweep, save
+from suite.sweeps.view import View
+from suite.train import Resources
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The headers of a sweep's cells, and why it ended before its time, if it did."""
+
+    headers: list[Header]
+    stopped: str | None
+
+    @property
+    def state(self) -> str:
+        """``done``, ``failed`` where a cell has, ``stopped`` where cells are left to run."""
+        states = {header["state"] for header in self.headers}
+        if self.stopped or states - {"done", "failed"}:
+            return "stopped"
+        return "failed" if "failed" in states else "done"
+
+
+def run_sweep(
+    home: Home,
+    sweep: Sweep,
+    resources: Resources,
+    jobs: int | None = None,
+    address: str | None = None,
+    budget: tuple[float, str] | None = None,
+) -> Outcome:
+    """Run what is missing of a sweep, and mirror it all; a sweep that is whole starts nothing."""
+    from reports.tracking import LiveMirror
+
+    path = save(home, sweep)
+    queue = CellQueue(home, sweep.cells)
+    mirror = LiveMirror(home.root)
+    mirror.begin_sweep(read_json(path))
+    stopped = None
+    try:
+        if not queue.is_over:
+            stopped = _run_missing(home, sweep, queue, mirror, resources, jobs, address, budget)
+        outcome = Outcome([_header(cell, queue.outcome) for cell in sweep.cells], stopped)
+        mirror.end_sweep(read_json(path), _tables(home, path), outcome.state)
+        return outcome
+    finally:
+        mirror.close()
+
+
+def _run_missing(
+    home: Home,
+    sweep: Sweep,
+    queue: CellQueue,
+    mirror: Any,
+    resources: Resources,
+    jobs: int | None,
+    address: str | None,
+    budget: tuple[float, str] | None,
+) -> str | None:
+    """Run the queue's cells on Ray; returns why the sweep ended before its time, if it did."""
+    from clusters.local import ray_session
+
+    costs = Costs.of(home, {cell.method.name for cell in sweep.cells})
+    waiting = [task.cell for task in queue.waiting.values()]
+    try:
+        with ray_session(address) as cluster, View(sweep, queue.outcome, costs) as view:
+            at = places(resources, cluster, jobs)
+            limit, unit = budget or (None, "cpuh")
+            driver = Driver(home, queue, waiting, at, view, mirror, Budget(limit, unit, at.resources, costs))
+            driver.run()
+            return driver.stop.reason
+    finally:
+        sweep_up(home.cells / cell.id for cell in waiting)
+        sweep_up(folder for folder in home.train.glob("*") if folder.is_dir())
+
+
+def _header(cell: Any, outcome: Mapping[str, Header]) -> Header:
+    """How a cell ended, or that it waits."""
+    return outcome.get(cell.id) or {**cell.header(), "state": "planned", "reason": None}
+
+
+def _tables(home: Home, path: os.PathLike[str]) -> dict[str, bytes]:
+    """The ablation tables and figures of the sweep, for MLflow."""
+    return {}
