@@ -1,6 +1,12 @@
-"""Finds the methods: every ``spec.py`` one or two folders down. Listing them imports neither torch nor pydantic."""
+"""Finds the methods: every ``spec.py`` one or two folders down, and plug-ins. Listing them imports nothing heavy.
+
+A plug-in is a package whose folders are methods, as ``methods/baselines`` is; PALMARES_METHODS names such packages,
+with commas. Every process of a run must be able to import them.
+"""
 
 import importlib
+import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +18,28 @@ if TYPE_CHECKING:
     from methods.base import Method
     from methods.config import MethodConfig
 
-ROOM = Path(__file__).parent
+OURS = ("methods", "methods.baselines")
+ENVIRONMENT = "PALMARES_METHODS"
 
 
 def _discover() -> dict[str, tuple[MethodSpec, Path]]:
-    files = sorted([*ROOM.glob("*/spec.py"), *ROOM.glob("baselines/*/spec.py")])
-    found = {}
-    for file in files:
-        module = ".".join(("methods", *file.relative_to(ROOM).with_suffix("").parts))
-        spec: MethodSpec = importlib.import_module(module).SPEC
-        found[spec.name] = (spec, file.parent)
-    return found
+    plug_ins = filter(None, os.environ.get(ENVIRONMENT, "").split(","))
+    return {
+        spec.name: (spec, folder)
+        for package in (*OURS, *plug_ins)
+        for spec, folder in _methods_of(package.strip())
+    }
+
+
+def _methods_of(package: str) -> Iterator[tuple[MethodSpec, Path]]:
+    try:
+        folders = [Path(folder) for folder in importlib.import_module(package).__path__]
+    except (ImportError, AttributeError) as error:
+        raise RequestError(
+            f"{ENVIRONMENT} names '{package}', which is no package that can be imported ({error})."
+        ) from None
+    for file in sorted(file for folder in folders for file in folder.glob("*/spec.py")):
+        yield importlib.import_module(f"{package}.{file.parent.name}.spec").SPEC, file.parent
 
 
 _FOUND = _discover()

@@ -1,20 +1,36 @@
 """The command line: parses, calls one function, prints. Only what needs torch or Ray imports them."""
 
-import contextlib
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from suite import environment
 from suite.home import Home
+from suite.options import (
+    address_option,
+    data_option,
+    gpus_option,
+    json_option,
+    layout_option,
+    pairs,
+    protocol_option,
+    request_options,
+    seeds_option,
+    task_option,
+    workers_option,
+)
+from suite.output import WORK_FAILED, print_json, quiet_stdout, show_cells
+from suite.sweeps.commands import plan, requeue, sweep
 from tasks.errors import RequestError, unknown_name
 
-WRONG_REQUEST, WORK_FAILED, STOPPED = 2, 1, 130
+if TYPE_CHECKING:
+    from suite.plan import Request
+
+WRONG_REQUEST, STOPPED = 2, 130
 
 
 class Commands(click.Group):
@@ -60,21 +76,6 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1))
-
-
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON for programs, alone on standard output."
-)
-task_option = click.option("--task", default="single_hand", show_default=True, help="Benchmark task.")
-layout_option = click.option("--layout", help="Dataset layout.  [default: the task's first]")
-data_option = click.option(
-    "--data", "root", type=click.Path(path_type=Path), help="Dataset folder.  [default: synthetic data]"
-)
-protocol_option = click.option("--protocol", help="How to score.  [default: the layout's official protocol]")
-
-
 @cli.command("list")
 @click.argument("what", metavar="methods|tasks|layouts|protocols|ablations|metrics|clusters")
 @json_option
@@ -84,7 +85,7 @@ def list_command(what: str, as_json: bool) -> None:
 
     rows = listing(what)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
@@ -99,7 +100,7 @@ def doctor(as_json: bool) -> None:
 
     findings = examine()
     if as_json:
-        _print_json(findings)
+        print_json(findings)
         return
     for finding in findings:
         mark = "found  " if finding["found"] else "missing"
@@ -154,82 +155,22 @@ def data_check(layout: str, root: Path) -> None:
     sys.exit(WORK_FAILED if count else 0)
 
 
-PAIR_EXAMPLES = {"overrides": "training.epochs=5", "about": "backbone=resnet50"}
-
-
-def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        key, separator, text = value.partition("=")
-        if not separator or not key:
-            example = PAIR_EXAMPLES[str(parameter.name)]
-            raise RequestError(
-                f"{parameter.opts[0]} got '{value}': expected key=value, for example {example}."
-            )
-        pairs[key.strip()] = text.strip()
-    return pairs
-
-
-def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
-    try:
-        seeds = [int(part) for part in value.split(",")]
-    except ValueError:
-        raise RequestError(
-            f"--seeds got '{value}': expected whole numbers with commas, for example 0,1,2."
-        ) from None
-    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise RequestError(f"--seeds got '{value}': expected different numbers that are not negative.")
-    return seeds
-
-
 @cli.command()
-@click.argument("method")
-@task_option
-@layout_option
-@data_option
-@protocol_option
-@click.option("--size", type=click.IntRange(min=16), help="Unique training samples of the synthetic default.")
-@click.option("--preset", default="tiny", show_default=True, help="The method's preset.")
-@click.option(
-    "--set", "overrides", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Override a setting."
-)
-@click.option("--seeds", default="0", show_default=True, callback=_seeds, help="Training seeds, with commas.")
-@click.option(
-    "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="0: in this process, no Ray."
-)
-@click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, show_default=True)
-@click.option("--address", help="Ray cluster to use.  [default: one started here]")
+@request_options
+@workers_option
+@gpus_option
+@address_option
 @json_option
-def run(
-    method: str,
-    task: str,
-    layout: str | None,
-    root: Path | None,
-    protocol: str | None,
-    size: int | None,
-    preset: str,
-    overrides: dict[str, str],
-    seeds: list[int],
-    workers: int,
-    gpus_per_worker: float,
-    address: str | None,
-    as_json: bool,
-) -> None:
+def run(request: "Request", workers: int, gpus_per_worker: float, address: str | None, as_json: bool) -> None:
     """Train METHOD's stages that are not cached, evaluate and record; a cell that is done is not run again.
 
     SOURCE+METHOD gives the joints that SOURCE predicts to a METHOD that is driven by keypoints; SOURCE is run first.
     Its settings have its name in front: --set SOURCE.KEY=VALUE.
     """
-    from suite.data import require_folder
-    from suite.plan import Request, resolve_names, resolve_settings
-
-    request = Request(method, task, layout, root, size, preset, overrides, seeds, protocol)
-    require_folder(resolve_names(request)[2], root)
-    resolve_settings(request)
     home = Home.from_environment()
     home.require_writable()
     headers = _run(home, [request], workers, gpus_per_worker, address)
-    _show_cells(headers, as_json)
+    show_cells(headers, as_json)
 
 
 def _run(
@@ -247,48 +188,20 @@ def _run(
         with Progress(f"data ({layout})", "samples") as show:
             source = open_source(home, layout, request.data, request.size, show)
         cells += make_cells(request, source)
-    with _quiet_stdout():
+    with quiet_stdout():
         return run_cells(home, cells, Resources(workers, gpus_per_worker=gpus), address)
-
-
-@contextlib.contextmanager
-def _quiet_stdout() -> Iterator[None]:
-    """Whatever libraries print goes to standard error; standard output is ours."""
-    kept = os.dup(1)
-    sys.stdout.flush()
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _mirror(home: Home, headers: list[dict[str, Any]]) -> None:
     """Mirror finished cells to MLflow; when that fails, ``sync`` does it later."""
     from reports.tracking import LiveMirror
 
-    with _quiet_stdout():
+    with quiet_stdout():
         mirror = LiveMirror(home.root)
         for header in headers:
             mirror.start(header)
             mirror.finish(home.records / header["cell"])
         mirror.close()
-
-
-def _show_cells(headers: list[dict[str, Any]], as_json: bool, one: bool = False) -> None:
-    from reports.record import cell_json
-
-    if as_json:
-        shown = [cell_json(header) for header in headers]
-        _print_json(shown[0] if one else shown)
-    else:
-        from suite.status import describe
-
-        for header in headers:
-            click.echo(describe(header))
-    sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)
 
 
 @cli.command()
@@ -300,7 +213,7 @@ def status(as_json: bool) -> None:
 
     headers = every_cell(Home.from_environment())
     if as_json:
-        _print_json([cell_json(header) for header in headers])
+        print_json([cell_json(header) for header in headers])
         return
     for header in headers:
         click.echo(describe(header))
@@ -326,7 +239,7 @@ def status(as_json: bool) -> None:
 @click.option(
     "--about",
     multiple=True,
-    callback=_pairs,
+    callback=pairs,
     metavar="KEY=VALUE",
     help="Training data, backbone and the like.",
 )
@@ -354,10 +267,10 @@ def evaluate(
     check_request(submission)
     home = Home.from_environment()
     home.require_writable()
-    with _quiet_stdout(), Progress(f"scoring {file.name}", "samples") as show:
+    with quiet_stdout(), Progress(f"scoring {file.name}", "samples") as show:
         header = evaluate_file(home, submission, show)
     _mirror(home, [header])
-    _show_cells([header], as_json, one=True)
+    show_cells([header], as_json, one=True)
 
 
 @cli.command()
@@ -371,10 +284,10 @@ def rescore(cells: tuple[str, ...], protocol: str, root: Path | None, as_json: b
     from suite.stored import rescore as score_again
 
     home = Home.from_environment()
-    with _quiet_stdout(), Progress(f"scoring by {protocol}", "samples") as show:
+    with quiet_stdout(), Progress(f"scoring by {protocol}", "samples") as show:
         headers = score_again(home, list(cells), protocol, root, show)
     _mirror(home, headers)
-    _show_cells(headers, as_json)
+    show_cells(headers, as_json)
 
 
 @cli.command()
@@ -397,7 +310,7 @@ def meshes(run_id: str, out: Path, file_format: str, seal: bool) -> None:
     """Write every hand mesh that a two-hand cell predicts, in metres of the camera frame, and an index of them."""
     from suite.meshes import write_meshes
 
-    with _quiet_stdout():
+    with quiet_stdout():
         index = write_meshes(Home.from_environment(), run_id, out, file_format, seal)
     click.echo(index)
 
@@ -416,7 +329,7 @@ def compare(a: str, b: str, metric: str | None, as_json: bool) -> None:
 
     records = Home.from_environment().records
     if as_json:
-        _print_json(comparing.compare(records, a, b, metric))
+        print_json(comparing.compare(records, a, b, metric))
     else:
         click.echo(comparing.compare_text(records, a, b, metric))
 
@@ -459,10 +372,10 @@ def sync(as_json: bool) -> None:
 
     home = Home.from_environment()
     home.require_writable()
-    with _quiet_stdout():
+    with quiet_stdout():
         outcome = mirror_all(home.root)
     if as_json:
-        _print_json(asdict(outcome))
+        print_json(asdict(outcome))
     else:
         click.echo(
             f"{tracking_uri(home.root)}: {len(outcome.mirrored)} mirrored, {len(outcome.unchanged)} unchanged, "
@@ -488,13 +401,13 @@ def check(method: str, as_json: bool) -> None:
                 f"{'✓' if result['ok'] else '✗'} {result['name']}{': ' + result['why'] if result['why'] else ''}"
             )
     if as_json:
-        _print_json(results)
+        print_json(results)
     sys.exit(0 if all(result["ok"] for result in results) else WORK_FAILED)
 
 
 @cli.command()
-@click.option("--seeds", default="0", show_default=True, callback=_seeds, help="Training seeds, with commas.")
-@click.option("--workers", type=click.IntRange(min=0), default=1, show_default=True)
+@seeds_option
+@workers_option
 def demo(seeds: list[int], workers: int) -> None:
     """Synthetic data, every method at its tiny preset, the report; prints the leaderboard and the report's path."""
     from suite.demo import requests
@@ -505,3 +418,7 @@ def demo(seeds: list[int], workers: int) -> None:
     headers = _run(home, requests(seeds), workers, 0.0, None)
     click.echo(make_report(home, home.report, None, FORMATS))
     sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)
+
+
+for command in (plan, sweep, requeue):
+    cli.add_command(command)

@@ -72,6 +72,8 @@ class Variant:
 
     values: tuple[tuple[Axis, Any], ...] = ()
     given: Settings = ()
+    changed: Settings = ()
+    """What is otherwise in a cell that stands in for one that failed."""
 
     @property
     def axis(self) -> str | None:
@@ -82,7 +84,7 @@ class Variant:
     def settings(self) -> dict[str, str]:
         """What is set of the config, as on the command line."""
         chosen = {axis.field: setting_text(value) for axis, value in self.values if axis.field != KEYPOINTS}
-        return dict(self.given) | chosen
+        return dict(self.given) | chosen | dict(self.changed)
 
     def method(self, name: str) -> str:
         """The method's name on this point: ``SOURCE+METHOD`` where an axis sets the source of keypoints."""

@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from suite.attempt import Header
@@ -21,16 +20,14 @@ from suite.failures import DISK_FULL
 from suite.home import Home
 from suite.plan import Cell
 from suite.sweeps.budget import Budget
+from suite.sweeps.places import Places
 from suite.sweeps.queue import CellQueue
 from suite.sweeps.stop import Stop
 from suite.sweeps.trial import run_trial
 from suite.sweeps.view import View
-from suite.train import Resources
 from suite.watch import Watch
 
 FOLLOW_EVERY_S = 1.0
-DRIVER_CPUS = 0.01
-"""What a trial asks for whose cell is trained by workers of its own."""
 DEATHS_OF_A_TRIAL = 50
 """After so many, Tune gives a trial up. A cell that kills its processes is poison long before."""
 TUNE_SETTINGS = {
@@ -38,35 +35,6 @@ TUNE_SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials report states, not metrics
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-
-
-@dataclass(frozen=True)
-class Places:
-    """How many cells run at once, and what each may use."""
-
-    count: int
-    resources: Resources
-
-    @property
-    def of_trial(self) -> dict[str, float]:
-        """What Tune reserves for a trial; workers of Ray Train reserve theirs themselves."""
-        if self.resources.workers:
-            return {"cpu": DRIVER_CPUS}
-        gpus = {"gpu": self.resources.gpus_per_worker} if self.resources.gpus_per_worker else {}
-        return {"cpu": float(self.resources.cpus_per_worker), **gpus}
-
-
-def places(resources: Resources, cluster: Mapping[str, float], jobs: int | None) -> Places:
-    """As many cells at once as fit on the cluster, at most ``jobs``; its CPUs are split evenly among them.
-
-    No more than fit at once: workers of one cell that wait for those of another would starve.
-    """
-    workers, cpus = max(1, resources.workers), int(cluster.get("CPU", 1))
-    count = cpus // workers
-    if resources.gpus_per_worker:
-        count = min(count, int(cluster.get("GPU", 0) / resources.gpus_per_worker) // workers)
-    count = max(1, min(count, jobs or count))
-    return Places(count, replace(resources, cpus_per_worker=max(1, cpus // (count * workers))))
 
 
 class Driver:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,12 @@ from suite.lease import alive, read_lease
 from suite.plan import Cell
 from suite.stage_plan import planned_stages
 from suite.stages import StageCache
+from suite.sweeps.budget import devices
 from suite.sweeps.forecast import Costs
-from suite.sweeps.queue import with_sources
-from suite.sweeps.sweep import Sweep
+from suite.sweeps.places import Places, places
+from suite.sweeps.sweep import Sweep, with_sources
+from suite.sweeps.view import duration
+from suite.train import Resources
 
 DONE, PLANNED, RUNNING, FAILED = "done", "planned", "running", "failed"
 
@@ -61,7 +65,7 @@ def forecast(home: Home, sweep: Sweep, costs: Costs) -> Forecast:
     each, left = [], set(unmade)
     for cell in to_do:
         mine = {stage.key for stage in planned[cell.id]} & left
-        each.append(costs.seconds(cell, lambda stage, mine=mine: stage.key not in mine))
+        each.append(costs.seconds(cell, mine))
         left -= mine
     known = [seconds for seconds in each if seconds is not None]
     return Forecast(
@@ -98,3 +102,54 @@ def _begun(home: Home, cell: str) -> str:
     if lease and alive(lease):
         return RUNNING
     return FAILED if failure and is_final(failure) else PLANNED
+
+
+def places_here(resources: Resources, jobs: int | None) -> Places:
+    """Those of this machine; a cluster's are known once it is asked."""
+    return places(
+        resources, {"CPU": float(os.cpu_count() or 1), "GPU": resources.gpus_per_worker * (jobs or 1)}, jobs
+    )
+
+
+def forecast_json(sweep: Sweep, outlook: Forecast, at: Places) -> dict[str, Any]:
+    """The forecast for programs."""
+    from reports.record import cell_json
+
+    count, unit = outlook.count, _unit(at)
+    return {
+        "sweep": sweep.id,
+        "cells": [cell_json({**cell.header(), "state": outlook.states[cell.id]}) for cell in outlook.cells],
+        "done": count[DONE],
+        "to_do": len(outlook.cells) - count[DONE],
+        "failed": count[FAILED],
+        "stages_to_train": outlook.to_train,
+        "stages_cached": outlook.cached,
+        "stages_shared": outlook.shared,
+        "cost": {
+            "seconds": outlook.seconds,
+            f"{unit}_hours": outlook.seconds * devices(at.resources, f"{unit}h") / 3600,
+            "finish_s": outlook.finish_s(at.count),
+            "at_once": at.count,
+            "cells_of_unknown_cost": outlook.unknown,
+        },
+    }
+
+
+def forecast_lines(sweep: Sweep, outlook: Forecast, at: Places) -> Iterator[str]:
+    """The forecast for people."""
+    count, unit = outlook.count, _unit(at)
+    to_do = len(outlook.cells) - count[DONE]
+    failed = f", {count[FAILED]} failed (palmares requeue puts them back)" if count[FAILED] else ""
+    yield f"{sweep.name}, sweep {sweep.id}"
+    yield f"cells   {len(outlook.cells):,}: {count[DONE]:,} done, {to_do:,} to do{failed}"
+    yield f"stages  {outlook.to_train:,} to train; {outlook.cached:,} cached, {outlook.shared:,} shared between cells"
+    if outlook.unknown < to_do:
+        hours = outlook.seconds * devices(at.resources, f"{unit}h") / 3600
+        finish = duration(outlook.finish_s(at.count))
+        yield f"cost    about {hours:.1f} {unit.upper()}-hours, {finish} with {at.count} at once"
+    if outlook.unknown:
+        yield f"        {outlook.unknown:,} cells of unknown cost: nothing of their kind has finished yet"
+
+
+def _unit(at: Places) -> str:
+    return "gpu" if at.resources.gpus_per_worker else "cpu"

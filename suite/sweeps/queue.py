@@ -7,7 +7,7 @@ and with them in mind: what most waiting cells share is made first.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from suite.lease import alive, read_lease
 from suite.plan import Cell
 from suite.stage_plan import planned_stages
 from suite.stages import StageCache
+from suite.sweeps.sweep import with_sources
 
 Header = dict[str, Any]
 LOOK_EVERY_S = 2.0
@@ -115,13 +116,3 @@ class CellQueue:
             return False
         lease = read_lease(self.home.cells / cell.id)
         return not (lease and alive(lease))
-
-
-def with_sources(cells: Iterable[Cell]) -> list[Cell]:
-    """Cells, each after the one whose predictions it is given, every one once."""
-    found: dict[str, Cell] = {}
-    for cell in cells:
-        if cell.source:
-            found.setdefault(cell.source.id, cell.source)
-        found.setdefault(cell.id, cell)
-    return list(found.values())

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from suite.attempt import Header
-from suite.home import Home, read_json
+from suite.home import Home
 from suite.lease import sweep_up
 from suite.sweeps.budget import Budget
-from suite.sweeps.driver import Driver, places
+from suite.sweeps.driver import Driver
 from suite.sweeps.forecast import Costs
+from suite.sweeps.places import places
 from suite.sweeps.queue import CellQueue
+from suite.sweeps.stop import CTRL_C
 from suite.sweeps.sweep import Sweep, save
 from suite.sweeps.view import View
 from suite.train import Resources
@@ -34,6 +35,13 @@ class Outcome:
             return "stopped"
         return "failed" if "failed" in states else "done"
 
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 a cell failed, or cells are left; 130 stopped by Ctrl-C."""
+        if self.stopped == CTRL_C:
+            return 130
+        return 0 if self.state == "done" else 1
+
 
 def run_sweep(
     home: Home,
@@ -46,16 +54,16 @@ def run_sweep(
     """Run what is missing of a sweep, and mirror it all; a sweep that is whole starts nothing."""
     from reports.tracking import LiveMirror
 
-    path = save(home, sweep)
+    declared = save(home, sweep)
     queue = CellQueue(home, sweep.cells)
     mirror = LiveMirror(home.root)
-    mirror.begin_sweep(read_json(path))
+    mirror.begin_sweep(declared)
     stopped = None
     try:
         if not queue.is_over:
             stopped = _run_missing(home, sweep, queue, mirror, resources, jobs, address, budget)
         outcome = Outcome([_header(cell, queue.outcome) for cell in sweep.cells], stopped)
-        mirror.end_sweep(read_json(path), _tables(home, path), outcome.state)
+        mirror.end_sweep(declared, _tables(home, declared), outcome.state)
         return outcome
     finally:
         mirror.close()
@@ -93,6 +101,6 @@ def _header(cell: Any, outcome: Mapping[str, Header]) -> Header:
     return outcome.get(cell.id) or {**cell.header(), "state": "planned", "reason": None}
 
 
-def _tables(home: Home, path: os.PathLike[str]) -> dict[str, bytes]:
+def _tables(home: Home, declared: Mapping[str, Any]) -> dict[str, bytes]:
     """The ablation tables and figures of the sweep, for MLflow."""
     return {}

@@ -5,21 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from suite.data import DEFAULT_SIZE
 from suite.home import Home, read_json, write_json
 from suite.plan import Cell, Request, digest, make_cells
-from suite.sweeps.axes import Axis, Variant, choose, grid, one_at_a_time, setting_text
+from suite.sweeps.axes import Axis, Settings, Variant, choose, grid, one_at_a_time, setting_text
 from tasks.errors import RequestError
 
 if TYPE_CHECKING:
     from suite.data import DataSource
 
 SCHEMA = 1
+SMALL_IMAGES = 100_000
+"""A cell whose stages see fewer images than this in all trains for a minute or two: workers of its own, a quarter of a
+minute to start for each stage, would cost more than they bring."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Point:
 
     variant: Variant
     cells: tuple[Cell, ...]
+    changed: tuple[tuple[int, Settings], ...] = ()
+    """Seeds whose cells stand in for failed ones, and the settings that are others for them."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,29 @@ def make_sweep(request: Request, names: Sequence[str], data: DataSource, as_grid
     return Sweep(request, axes, as_grid, points)
 
 
+def with_changes(home: Home, sweep: Sweep, data: DataSource) -> Sweep:
+    """The sweep with the cells that stand in for failed ones (``palmares requeue --set``)."""
+    before = read_json(_file(home, sweep)) or {"points": []}
+    return replace(sweep, points=tuple(_changed(sweep, point, before, data) for point in sweep.points))
+
+
+def _changed(sweep: Sweep, point: Point, before: Mapping[str, Any], data: DataSource) -> Point:
+    said = next((old for old in before["points"] if _same(_point_json(point), old)), {})
+    changes = {
+        int(seed): tuple(sorted(settings.items())) for seed, settings in said.get("changed", {}).items()
+    }
+    if not changes:
+        return point
+    cells = []
+    for cell in point.cells:
+        if settings := changes.get(cell.seed):
+            request = replace(sweep.request, seeds=(cell.seed,))
+            cells += _cells(request, replace(point.variant, changed=settings), data)
+        else:
+            cells.append(cell)
+    return replace(point, cells=tuple(cells), changed=tuple(changes.items()))
+
+
 def _cells(request: Request, variant: Variant, data: DataSource) -> list[Cell]:
     asked = replace(
         request,
@@ -102,6 +131,19 @@ def _cells(request: Request, variant: Variant, data: DataSource) -> list[Cell]:
         return make_cells(asked, data)
     except RequestError as error:
         raise RequestError(f"axis '{variant.axis}': {error}" if variant.axis else str(error)) from None
+
+
+def is_small(sweep: Sweep) -> bool:
+    """Whether the default's stages see so few images that its cells should share processes."""
+    cell = sweep.default.cells[0]
+    seen = 0
+    for spec in cell.method.stages(cell.config, cell.entrant.keypoints):
+        training = spec.training(cell.config)
+        samples = training.epoch_samples or (sweep.request.size or DEFAULT_SIZE if cell.synthetic else None)
+        if samples is None:  # all of somebody's data
+            return False
+        seen += training.epochs * samples
+    return seen < SMALL_IMAGES
 
 
 def declaration(sweep: Sweep) -> dict[str, Any]:
@@ -134,23 +176,45 @@ def _point_json(point: Point) -> dict[str, Any]:
     cell = point.cells[0]
     return {
         "values": {axis.name: setting_text(value) for axis, value in point.variant.values},
+        "given": dict(point.variant.given),
         "method": cell.entrant.name,
         "variant": cell.variant,
         "cells": {str(cell.seed): cell.id for cell in point.cells},
+        **(
+            {"changed": {str(seed): dict(settings) for seed, settings in point.changed}}
+            if point.changed
+            else {}
+        ),
     }
 
 
-def save(home: Home, sweep: Sweep) -> Path:
-    """Write the declaration, with the seeds that an earlier one had of the same points; returns the file."""
-    path = home.sweeps / sweep.id / "sweep.json"
+def save(home: Home, sweep: Sweep) -> dict[str, Any]:
+    """Write the declaration, with the seeds that an earlier one had of the same points; returns it."""
+    path = _file(home, sweep)
     said, before = declaration(sweep), read_json(path) or {"points": []}
     for point in said["points"]:
         for old in before["points"]:
             if _same(point, old):
                 point["cells"] = {**old["cells"], **point["cells"]}
+                if changed := {**old.get("changed", {}), **point.get("changed", {})}:
+                    point["changed"] = changed
     write_json(path, said)
-    return path
+    return said
+
+
+def _file(home: Home, sweep: Sweep) -> Path:
+    return home.sweeps / sweep.id / "sweep.json"
 
 
 def _same(point: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    return all(point[key] == old[key] for key in ("values", "method", "variant"))
+    return all(point[key] == old[key] for key in ("values", "given", "method"))
+
+
+def with_sources(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells, each after the one whose predictions it is given, every one once."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.source:
+            found.setdefault(cell.source.id, cell.source)
+        found.setdefault(cell.id, cell)
+    return list(found.values())

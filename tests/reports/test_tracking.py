@@ -152,7 +152,10 @@ def test_points_may_be_plain_mappings_with_nan_and_infinity(home, header):
     mirror = LiveMirror(home)
     mirror.start(header())
     values = [1.0, float("nan"), float("inf"), 2.0]
-    mirror.log(header()["cell"], [{"step": i, "name": "total", "value": v, "time_ms": 5} for i, v in enumerate(values)])
+    mirror.log(
+        header()["cell"],
+        [{"step": i, "name": "total", "value": v, "time_ms": 5} for i, v in enumerate(values)],
+    )
     mirror.close()
     assert not mirror.gave_up
     client, run = only_run(home)

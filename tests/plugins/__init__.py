@@ -1,0 +1,1 @@
+"""Methods that tests run in processes of their own: the stand-ins, as somebody's plug-in."""

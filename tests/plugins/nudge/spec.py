@@ -1,0 +1,5 @@
+"""The stand-in ``nudge`` as a plug-in."""
+
+from tests.suite.standins import NUDGE as SPEC
+
+__all__ = ["SPEC"]
