@@ -83,14 +83,14 @@ class Variant:
     @property
     def settings(self) -> dict[str, str]:
         """What is set of the config, as on the command line."""
-        chosen = {axis.field: setting_text(value) for axis, value in self.values if axis.field != KEYPOINTS}
-        return dict(self.given) | chosen | dict(self.changed)
+        chosen = {axis.field: setting_text(value) for axis, value in self.values}
+        every = dict(self.given) | chosen | dict(self.changed)
+        return {key: text for key, text in every.items() if key != KEYPOINTS}
 
     def method(self, name: str) -> str:
         """The method's name on this point: ``SOURCE+METHOD`` where an axis sets the source of keypoints."""
-        sources = [str(value) for axis, value in self.values if axis.field == KEYPOINTS]
-        bare = name.rpartition("+")[2]
-        return f"{sources[0]}+{bare}" if sources else name
+        sources = dict(self.given) | {axis.field: str(value) for axis, value in self.values}
+        return f"{sources[KEYPOINTS]}+{name.rpartition('+')[2]}" if KEYPOINTS in sources else name
 
 
 def one_at_a_time(axes: Sequence[Axis]) -> Iterator[Variant]:

@@ -45,10 +45,10 @@ def pairs_data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def standins_registered(tmp_path_factory):
+def standins_registered():
     """The stand-in methods are among the registered ones, and no time goes into pictures and meshes."""
     with pytest.MonkeyPatch.context() as patch:
-        standins.install(patch, tmp_path_factory.mktemp("standins"))
+        standins.install(patch)
         for made in ("sample_renders", "sample_meshes"):
             patch.setattr(f"suite.evaluate.{made}", lambda *arguments: {})
         yield

@@ -5,6 +5,7 @@ given, one that learns from true ones and draws about every batch, and one that 
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -67,6 +68,9 @@ RELAY = MethodSpec(
     keypoints=True,
 )
 SPECS = (NUDGE, RELAY)
+PLUG_INS = Path(__file__).parents[1] / "plugins"
+AS_PLUG_INS = {"PALMARES_METHODS": "tests.plugins", "PYTHONPATH": str(PLUG_INS.parents[1])}
+"""What other processes need in their environment to have them."""
 
 
 class NudgeConfig(SingleStageConfig):
@@ -192,16 +196,10 @@ class Relay(Method):
         return {"joints_cam_m": torch.where(batch.has_keypoints[..., None, None], joints_m, torch.nan)}
 
 
-def install(patch, folder):
-    """Register both methods in this process; ``patch`` is pytest's, ``folder`` takes their presets."""
+def install(patch):
+    """Register both methods in this process; ``patch`` is pytest's. Other processes find them as plug-ins."""
     from methods import registry
 
     for spec in SPECS:
-        write_presets(folder / spec.name)
         patch.setitem(registry.METHODS, spec.name, spec)
-        patch.setitem(registry._FOUND, spec.name, (spec, folder / spec.name))
-
-
-def write_presets(folder):
-    (folder / "presets").mkdir(parents=True, exist_ok=True)
-    (folder / "presets" / "tiny.yaml").write_text("{}\n")
+        patch.setitem(registry._FOUND, spec.name, (spec, PLUG_INS / spec.name))

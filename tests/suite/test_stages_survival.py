@@ -1,7 +1,7 @@
 """A method of three stages on two Ray workers, one of which is killed while the last stage trains.
 
-The methods are in a clone of the sources beside the registered ones, as a plug-in author's would be. ``CASES`` names a
-method and the settings that make its trainings long enough to be killed in.
+The stand-in methods are plug-ins. ``CASES`` names a method and the settings that make its trainings long enough
+to be killed in.
 """
 
 import json
@@ -18,7 +18,7 @@ import pytest
 
 from suite.home import read_json
 from suite.train import resumable
-from tests.suite.standins import SPECS, write_presets
+from tests.suite.standins import AS_PLUG_INS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1800)]
 
@@ -32,25 +32,10 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """The sources with the stand-in methods among the methods."""
-    root = tmp_path_factory.mktemp("clone")
-    for room in ("tasks", "reports", "clusters", "suite", "tests"):
-        (root / room).symlink_to(SOURCES / room)
-    shutil.copytree(SOURCES / "methods", root / "methods", ignore=shutil.ignore_patterns("__pycache__"))
-    for spec in SPECS:
-        folder = root / "methods" / spec.name
-        write_presets(folder)
-        (folder / "__init__.py").touch()
-        (folder / "spec.py").write_text(f"from tests.suite.standins import {spec.name.upper()} as SPEC\n")
-    return root
-
-
 class Run:
-    """``palmares run`` in the clone, followed from outside."""
+    """``palmares run`` with the stand-ins as plug-ins, followed from outside."""
 
-    def __init__(self, clone, home, data, method, *more):
+    def __init__(self, home, data, method, *more):
         home.mkdir(exist_ok=True)
         self.home, self.said = home, home / "stderr.txt"
         arguments = [
@@ -68,7 +53,7 @@ class Run:
         with self.said.open("w") as stderr:
             self.driver = subprocess.Popen(
                 [sys.executable, "-m", "suite", *arguments],
-                cwd=clone, env={**os.environ, "PALMARES_HOME": str(home), "PYTHONPATH": str(clone)},
+                cwd=SOURCES, env={**os.environ, "PALMARES_HOME": str(home), **AS_PLUG_INS},
                 stdout=subprocess.PIPE, stderr=stderr, text=True,
             )  # fmt: skip
 
@@ -124,9 +109,9 @@ class Run:
 
 @pytest.mark.parametrize("method", CASES)
 def test_a_worker_killed_in_the_last_stage_costs_no_earlier_stage_and_nothing_that_was_derived(
-    clone, tmp_path, pairs_data, method
+    tmp_path, pairs_data, method
 ):
-    with Run(clone, tmp_path / "killed", pairs_data, method, *CASES[method]) as run:
+    with Run(tmp_path / "killed", pairs_data, method, *CASES[method]) as run:
         run.wait_for(lambda: len(run.trained()) == 2 and run.checkpoints())
         derived = {path: path.stat().st_mtime_ns for path in run.home.glob("cache/derived/*/*/*.npy")}
         victim = run.workers()[0]
@@ -143,6 +128,6 @@ def test_a_worker_killed_in_the_last_stage_costs_no_earlier_stage_and_nothing_th
 
     last = run.header(cell)["stages"][-1]["key"]
     shutil.copytree(run.home / "cache", tmp_path / "undisturbed" / "cache", ignore=lambda *names: {last})
-    with Run(clone, tmp_path / "undisturbed", pairs_data, method, *CASES[method]) as undisturbed:
+    with Run(tmp_path / "undisturbed", pairs_data, method, *CASES[method]) as undisturbed:
         assert undisturbed.cell() == cell
     assert [stage["cached"] for stage in undisturbed.header(cell)["stages"]] == [True, True, False]
