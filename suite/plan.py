@@ -8,8 +8,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from methods.base import MethodSpec
 from suite.composition import Entrant, resolve_entrant, split_overrides
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from suite.data import DataSource
 
 
+Thing = TypeVar("Thing")
 KEYPOINTS = "keypoints"
 """The input that another cell's predictions may be."""
 
@@ -69,6 +71,10 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that may change the numbers of this cell."""
+        return {**self._identity_but_config, "config": self.config.model_dump(mode="json")}
+
+    @property
+    def _identity_but_config(self) -> dict[str, Any]:
         given = (
             {"inputs": {KEYPOINTS: {"from": self.source.method.name, "cell": self.source.id}}}
             if self.source
@@ -77,7 +83,6 @@ class Cell:
         return {
             "method": self.method.name,
             "method_version": self.method.version,
-            "config": self.config.model_dump(mode="json"),
             "task": self.task.name,
             "task_version": self.task.version,
             "protocol": self.protocol.label,
@@ -89,9 +94,9 @@ class Cell:
             **given,
         }
 
-    @property
+    @cached_property
     def id(self) -> str:
-        return digest(self.identity)
+        return digest({**self._identity_but_config, "config": config_text(self.config)})
 
     @property
     def label(self) -> str:
@@ -126,10 +131,54 @@ class Cell:
         }
 
 
+class JsonText(str):
+    """A value that is JSON already, as ``canonical`` writes it: seeds of one variant share the text of its settings."""
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value, keys sorted. Values of a mapping may be ``JsonText``."""
+    ready = (
+        {key: item for key, item in value.items() if isinstance(item, JsonText)}
+        if isinstance(value, dict)
+        else {}
+    )
+    if not ready:
+        return _dumps(value)
+    text = _dumps({**value, **{key: f"\0{key}" for key in ready}})  # NUL: in no name or setting
+    for key, item in ready.items():
+        text = text.replace(f'"\\u0000{key}"', item)
+    return text
+
+
+_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def digest(value: Any) -> str:
     """16 hex digits of a JSON value, the same on every machine."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+class Same(Generic[Thing]):
+    """A key of a cache that equals itself alone: to compare configurations by content would cost more than it saves."""
+
+    def __init__(self, thing: Thing) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.thing is other.thing
+
+
+def config_text(config: "MethodConfig") -> JsonText:
+    """The canonical JSON of a configuration."""
+    return _config_text(Same(config))
+
+
+@lru_cache(maxsize=4096)
+def _config_text(config: "Same[MethodConfig]") -> JsonText:
+    return JsonText(_dumps(config.thing.model_dump(mode="json")))
 
 
 def resolve_names(request: Request) -> tuple[Entrant, TaskSpec, str]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from methods.base import StageSpec
-from suite.plan import KEYPOINTS, Cell, digest
+from suite.plan import KEYPOINTS, Cell, JsonText, Same, canonical, digest
 
 DERIVED = "derived"
 """The input that a stage works out of every sample before it trains."""
@@ -56,12 +57,21 @@ def stage_key(
     return digest(
         {
             **_of_stage(cell, stage, upstream_keys),
-            "config": stage.settings(cell.config),
-            "training": stage.training(cell.config).model_dump(mode="json"),
+            **_settings_texts(Same(cell.config), stage),
             "seed": cell.seed,
             **(inputs or {}),
         }
     )
+
+
+@lru_cache(maxsize=4096)
+def _settings_texts(config: Same[Any], stage: StageSpec) -> dict[str, JsonText]:
+    """What a stage's weights depend on of the config: the same for all seeds."""
+    training = stage.training(config.thing).model_dump(mode="json")
+    return {
+        "config": JsonText(canonical(stage.settings(config.thing))),
+        "training": JsonText(canonical(training)),
+    }
 
 
 def derived_key(

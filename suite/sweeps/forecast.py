@@ -8,7 +8,7 @@ nothing is known, and that is said.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -17,7 +17,7 @@ from methods.base import StageSpec
 from methods.config import TrainingConfig
 from suite.home import Home, read_json
 from suite.plan import Cell
-from suite.stage_plan import planned_stages
+from suite.stage_plan import PlannedStage, planned_stages
 
 RECENT = 100
 """Records that are read: the latest."""
@@ -64,17 +64,20 @@ class Costs:
                     (note["train_s"] + note.get("derive_s", 0.0)) / seen
                 )
 
-    def seconds(self, cell: Cell, to_train: Collection[str] | None = None) -> float | None:
-        """What a cell will take if it trains the stages with these keys, all unless given.
+    def seconds(self, cell: Cell, to_train: Iterable[PlannedStage] | None = None) -> float | None:
+        """What a cell will take if it trains these stages, all unless given.
 
         None where nothing of the kind has finished yet.
         """
         name, data = cell.method.name, cell.data_fingerprint
         total = _median(self.evaluation.get((name, data)) or self._any_evaluation(name))
-        for stage in planned_stages(cell):
-            if total is not None and (to_train is None or stage.key in to_train):
-                cost = self.of_stage(cell, stage.spec)
-                total = None if cost is None else total + cost
+        if total is None:
+            return None
+        for stage in planned_stages(cell) if to_train is None else to_train:
+            cost = self.of_stage(cell, stage.spec)
+            if cost is None:
+                return None
+            total += cost
         return total
 
     def of_stage(self, cell: Cell, spec: StageSpec) -> float | None:

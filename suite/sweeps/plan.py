@@ -64,9 +64,9 @@ def forecast(home: Home, sweep: Sweep, costs: Costs) -> Forecast:
     unmade = set(uses) - made
     each, left = [], set(unmade)
     for cell in to_do:
-        mine = {stage.key for stage in planned[cell.id]} & left
+        mine = [stage for stage in planned[cell.id] if stage.key in left]
         each.append(costs.seconds(cell, mine))
-        left -= mine
+        left.difference_update(stage.key for stage in mine)
     known = [seconds for seconds in each if seconds is not None]
     return Forecast(
         cells=cells,

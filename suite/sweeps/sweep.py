@@ -105,7 +105,7 @@ def with_changes(home: Home, sweep: Sweep, data: DataSource) -> Sweep:
 
 
 def _changed(sweep: Sweep, point: Point, before: Mapping[str, Any], data: DataSource) -> Point:
-    said = next((old for old in before["points"] if _same(_point_json(point), old)), {})
+    said: dict[str, Any] = next((old for old in before["points"] if _same(_point_json(point), old)), {})
     changes = {
         int(seed): tuple(sorted(settings.items())) for seed, settings in said.get("changed", {}).items()
     }
