@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ray.tune import Stopper
 from ray.tune.search import Searcher
@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from suite.sweeps.driver import Driver
 
 
-class Feed(Searcher):
+class Here:
+    """Stays in this process: Tune writes down and copies what it is given, to restore it one day; nobody will."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Here, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class Feed(Here, Searcher):
     """Hands the driver's cells to Tune, which takes it for a search algorithm."""
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__(metric="state", mode="max")
+        Searcher.__init__(self, metric="state", mode="max")
         self.driver = driver
         self._cells: dict[str, Cell] = {}
 
@@ -49,7 +59,7 @@ class Feed(Searcher):
         """Nothing."""
 
 
-class StopAll(Stopper):
+class StopAll(Here, Stopper):
     """Ends all trials when the sweep is stopped at once."""
 
     def __init__(self, stop: Stop) -> None:
