@@ -18,10 +18,12 @@ from reports.record import Record, bare_columns
 from reports.statistics import (
     Block,
     Difference,
+    Effect,
     Rank,
     Samples,
     Summary,
     block_of,
+    effects,
     ranks,
     seed_values,
     summaries,
@@ -84,15 +86,7 @@ def row_differences(
 
 def row_ranks(rows: Sequence[Cells], metric: Metric) -> list[Rank]:
     """The rank of each row in a metric that all of them have, on the samples that all of them share."""
-    keys = {record.samples_key for row in rows for record in row}
-    if len(keys) == 1:
-        samples = _samples(rows[0][0])
-        columns = [[record.columns(metric.needs) for record in row] for row in rows]
-    else:
-        tables = [[record.sorted_table for record in row] for row in rows]
-        names = sorted(set.intersection(*(set(table.index) for row in tables for table in row)))
-        samples = Samples.of(names, list(tables[0][0].loc[names, "cluster"]))
-        columns = [[bare_columns(table.loc[names]) for table in row] for row in tables]
+    samples, columns = _on_shared_samples(rows, metric)
     by_seeds: dict[int, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         by_seeds[len(row)].append(number)
@@ -102,6 +96,24 @@ def row_ranks(rows: Sequence[Cells], metric: Metric) -> list[Rank]:
     order = [number for numbers in by_seeds.values() for number in numbers]
     found = dict(zip(order, ranks(blocks), strict=True))
     return [found[number] for number in range(len(rows))]
+
+
+def row_effect(row: Cells, other: Cells, metric: Metric) -> Effect | None:
+    """``row - other`` in a metric that both have, seeds paired in their order; None where they share no sample."""
+    samples, columns = _on_shared_samples([row, other], metric)
+    if not samples.names:
+        return None
+    return effects(*(block_of([seeds], samples, metric) for seeds in columns))[0]
+
+
+def _on_shared_samples(rows: Sequence[Cells], metric: Metric) -> tuple[Samples, list[Seeds]]:
+    """The samples that every record of some rows has, and what the metric needs of them, for each row's seeds."""
+    if len({record.samples_key for row in rows for record in row}) == 1:
+        return _samples(rows[0][0]), [[record.columns(metric.needs) for record in row] for row in rows]
+    tables = [[record.sorted_table for record in row] for row in rows]
+    names = sorted(set.intersection(*(set(table.index) for row in tables for table in row)))
+    samples = Samples.of(names, list(tables[0][0].loc[names, "cluster"]))
+    return samples, [[bare_columns(table.loc[names]) for table in row] for row in tables]
 
 
 def _alike(rows: Sequence[Cells]) -> Iterator[tuple[list[int], Samples]]:

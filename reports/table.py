@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.statistics import Difference, Rank, Spread, Summary
+from reports.statistics import Difference, Effect, Rank, Spread, Summary
 
 Mark = Literal["", "best", "tied", "better", "worse", "absent"]
 
@@ -37,7 +37,7 @@ class Number:
 
     metric: str
     cells: tuple[str, ...]
-    result: Summary | Difference | Rank
+    result: Summary | Difference | Effect | Rank
     reference: tuple[str, ...] = ()
     spread: Spread | None = None
     corrected: float | None = None
