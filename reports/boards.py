@@ -66,15 +66,16 @@ class Row:
         """The method's title as its paper writes it."""
         return str(self.header.get("method_title") or self.method)
 
+    @property
+    def variant(self) -> str | None:
+        """What is set beside the preset; None for the method as it is."""
+        variant = self.header.get("variant")
+        return None if variant in PLAIN_VARIANTS else variant
+
     @cached_property
     def setting(self) -> str:
         """Preset and variant, where there are any, or that the predictions were handed in from outside."""
-        variant = self.header.get("variant")
-        parts = (
-            "external" if self.external else None,
-            self.header.get("preset"),
-            None if variant in PLAIN_VARIANTS else variant,
-        )
+        parts = ("external" if self.external else None, self.header.get("preset"), self.variant)
         return " · ".join(str(part) for part in parts if part)
 
     @cached_property

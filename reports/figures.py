@@ -63,9 +63,9 @@ def board_figures(board: Board) -> list[Drawing]:
     if not shown:
         return []
     drawings = [
-        _draw(board, "forest", _forest_caption(board) + some, lambda: forest(board, shown)),
-        _draw(
-            board,
+        draw(board.key, "forest", _forest_caption(board) + some, lambda: forest(board, shown)),
+        draw(
+            board.key,
             "errors",
             f"Share of test samples whose {metric.title} is at most the value on the axis, mean over seeds."
             + some,
@@ -77,7 +77,7 @@ def board_figures(board: Board) -> list[Drawing]:
         caption = (
             f"Total loss of the first seed by step; a curve is at most {MAX_POINTS} means of neighbours."
         )
-        drawings.append(_draw(board, "training", caption, lambda: training_curves(trained)))
+        drawings.append(draw(board.key, "training", caption, lambda: training_curves(trained)))
     return drawings
 
 
@@ -99,7 +99,7 @@ def forest(board: Board, rows: Sequence[Row]) -> Figure:
         if len(row.records) > 1:
             seeds = row.seed_values(metric.name)
             axes.plot(seeds, [place + 0.26] * len(seeds), "o", color=colour, fillstyle="none", markersize=4)
-    axes.set_yticks(range(len(rows)), [_wrapped(row.label, 30) for row in rows])
+    axes.set_yticks(range(len(rows)), [wrapped(row.label, 30) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(" ".join(filter(None, (metric.title, ARROWS[metric.direction], metric.unit))))
     axes.grid(axis="x")
@@ -120,7 +120,7 @@ def error_distribution(board: Board, rows: Sequence[Row]) -> Figure:
     for row in rows:
         values = sample_values(row, metric.sample_columns)
         share = np.arange(1, len(values) + 1) / len(values)
-        axes.step(values, share, where="post", color=colour_of(board, row), label=_wrapped(row.label, 44))
+        axes.step(values, share, where="post", color=colour_of(board, row), label=wrapped(row.label, 44))
         right = max(right, float(np.percentile(values, 99)))
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), right)
     axes.set_ylim(0, 1)
@@ -168,7 +168,7 @@ def _panel(axes: Axes, row: Row) -> None:
         dashed = "--" if name.startswith("val/") else "-"
         axes.plot(steps, means, dashed, color=PALETTE[i % len(PALETTE)], linewidth=1.4, label=name)
         values.append(means[np.isfinite(means)])
-    axes.set_title(_wrapped(row.label, 44))
+    axes.set_title(wrapped(row.label, 44))
     axes.set_xlabel("step")
     _scale(axes, np.concatenate(values))
     axes.grid()
@@ -192,7 +192,8 @@ def _scale(axes: Axes, values: np.ndarray) -> None:
         axes.set_ylim(low - margin, high + margin)
 
 
-def _wrapped(label: str, width: int) -> str:
+def wrapped(label: str, width: int) -> str:
+    """A label in lines of at most so many characters."""
     return textwrap.fill(label, width)
 
 
@@ -210,8 +211,9 @@ def _forest_caption(board: Board) -> str:
     return f"{metric.title} with its 95 % interval over test samples{rings}."
 
 
-def _draw(board: Board, name: str, caption: str, make: Callable[[], Figure]) -> Drawing:
-    with _style(f"{board.key}-{name}"):
+def draw(key: str, name: str, caption: str, make: Callable[[], Figure]) -> Drawing:
+    """A figure in its forms; what ``make`` returns under ``key`` and ``name`` has the same bytes each time."""
+    with _style(f"{key}-{name}"):
         figure, png = make(), io.BytesIO()
         figure.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
         figure.set_layout_engine("none")  # as laid out once

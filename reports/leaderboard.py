@@ -7,13 +7,12 @@ Every number that is shown keeps its ``Number``: the metric and the records it c
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from reports.boards import SHOWN_ROWS, Board, Row
-from reports.record import PLAIN_VARIANTS
-from reports.statistics import CONFIDENCE, FEW_CLUSTERS, RESAMPLES, Difference, Summary, verdict
+from reports.statistics import CONFIDENCE, FEW_CLUSTERS, RESAMPLES, Difference, Effect, Summary, verdict
 from reports.table import Cell, Column, Mark, Number, Table, to_text
 from tasks.base import Metric
 
@@ -212,15 +211,18 @@ def metric_column(metric: Metric) -> Column:
 
 
 def metric_cell(board: Board, row: Row, name: str) -> Cell:
+    """A row's value in a metric, with its place among the others of the board: the best, or not to be told from it."""
+    mark: Mark = "tied" if board.tied_with_best(row, name) else ""
+    return value_cell(row, name, "best" if board.best(name, row.flags) is row else mark)
+
+
+def value_cell(row: Row, name: str, mark: Mark = "") -> Cell:
     """A value with its interval over samples and, apart from it, its spread over seeds."""
     summary = row.summary(name)
     if summary is None:
         return Cell("n/a", note=row.why_absent(name), mark="absent")
-    digits = board.metrics[name].digits
-    spread = row.spread(name)
+    digits, spread = row.metrics[name].digits, row.spread(name)
     over_seeds = f"sd {signless(spread.sd, digits)}" if spread.n > 1 else ""
-    mark: Mark = "tied" if board.tied_with_best(row, name) else ""
-    mark = "best" if board.best(name, row.flags) is row else mark
     number = Number(name, row.cells, summary, spread=spread)
     return Cell(
         fixed(summary.value, digits),
@@ -276,8 +278,12 @@ def shown_note(board: Board, most: int = SHOWN_ROWS) -> tuple[str, ...]:
 
 
 def protocol_note(board: Board) -> str:
-    """The protocol by name and version, and in words."""
-    protocol = board.header["protocol"]
+    """The protocol of a board by name and version, and in words."""
+    return protocol_text(board.header["protocol"])
+
+
+def protocol_text(protocol: Mapping[str, Any]) -> str:
+    """A protocol by name and version, and in words."""
     return f"Protocol {protocol['name']}/{protocol['version']}: {protocol['text']}"
 
 
@@ -298,7 +304,7 @@ def published_texts(row: Row, board: Board, published: Sequence[Mapping[str, Any
     """
     known: dict[str, dict[str, float]] = defaultdict(dict)
     for entry in _about_board(board, published):
-        if _is_about(entry, row):
+        if is_about(entry, row, (row.variant,)):
             known[str(entry.get("setting", ""))][entry["metric"]] = entry["value"]
     return {
         setting: ", ".join(f"{board.metrics[n].title} {values[n]:g}" for n in board.metrics if n in values)
@@ -306,13 +312,13 @@ def published_texts(row: Row, board: Board, published: Sequence[Mapping[str, Any
     }
 
 
-def _is_about(entry: Mapping[str, Any], row: Row) -> bool:
-    variant = row.header.get("variant")
+def is_about(entry: Mapping[str, Any], row: Row, variants: Collection[str | None]) -> bool:
+    """Whether an entry is about a row's method under one of these variants, on its layout, from what it saw."""
     return (
         entry["layout"] == row.header["layout"]
         and str(entry["method"]).lower() in {row.method.lower(), row.title.lower()}
         and tuple(sorted(entry.get("flags", row.flags))) == row.flags
-        and entry.get("variant") == (None if variant in PLAIN_VARIANTS else variant)
+        and entry.get("variant") in variants
     )
 
 
@@ -334,11 +340,14 @@ def signless(value: float, digits: int) -> str:
     return fixed(abs(value), digits)
 
 
-def interval(result: Summary | Difference, digits: int) -> str:
-    """``[low, high]``, or nothing when there are too few clusters for one."""
-    if result.low != result.low:
-        return ""
-    return f"[{fixed(result.low, digits)}, {fixed(result.high, digits)}]"
+def interval(result: Summary | Difference | Effect, digits: int) -> str:
+    """``[low, high]``, or nothing when there is none: too few clusters, or one seed where seeds count."""
+    return bounds(result.low, result.high, digits)
+
+
+def bounds(low: float, high: float, digits: int) -> str:
+    """``[low, high]``, or nothing for NaN."""
+    return "" if low != low else f"[{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
 def _summary_note(summary: Summary) -> str:
