@@ -23,7 +23,9 @@ from reports.record import Record, read_records, to_json
 from tasks.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
+    from reports.ablations.study import Ablation, Study
     from reports.boards import Board
+    from reports.figures import Drawing
     from reports.table import Number, Table
 
 SCHEMA = 2
@@ -34,9 +36,11 @@ INDEX = "report.json"
 DRAWN_WITH = ("matplotlib", "pillow")
 RELATIVE_TOLERANCE = 1e-9
 PLACE = ("board", "table", "column", "row", "metric")
-NUMBERS = ("value", "low", "high", "n", "p", "sd", "p_holm", "rank")
+RESULT = ("value", "low", "high", "n", "p", "sample_low", "sample_high", "detectable")
+NUMBERS = (*RESULT, "sd", "p_holm", "rank")
 """What ``report.json`` says of a number: where it stands, and what of it is checked."""
 Published = Sequence[Mapping[str, Any]]
+Sweeps = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,29 @@ class ReportOutcome:
     leaderboard_text: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Contents:
+    """What a report is made of."""
+
+    boards: Sequence[Board]
+    studies: Sequence[Study]
+    published: Published
+
+
 def build_report(
     records_root: Path,
     out: Path,
     published: Published = (),
     task: str | None = None,
     formats: Sequence[str] = FORMATS,
+    sweeps: Sweeps = (),
 ) -> ReportOutcome:
     """Write the report of every record under a folder to ``out``; the files of an older report there are
     replaced.
 
-    ``published`` holds dicts ``{method, layout, metric, value, source}``. Raises RequestError for an unknown
-    format or task, or an ``out`` that cannot be written.
+    ``published`` holds dicts ``{method, layout, metric, value, source}``, ``sweeps`` the declarations of sweeps
+    (``reports.ablations.declared.read_sweeps``) whose ablations are to have a section. Raises RequestError for an
+    unknown format or task, a declaration that is none, or an ``out`` that cannot be written.
     """
     for name in formats:
         if name not in FORMATS:
@@ -66,10 +81,10 @@ def build_report(
     from reports.leaderboard import leaderboard_text
 
     with _no_collector():
-        boards = _boards(read_records(records_root), task)
-        files = _render(boards, published, formats)
-        files[INDEX] = to_json(_index(boards, published, task, formats, files)).encode()
-        return ReportOutcome(_write(Path(out), files), leaderboard_text(boards))
+        contents = _contents(read_records(records_root), task, published, sweeps)
+        files = _render(contents, formats)
+        files[INDEX] = to_json(_index(contents, task, formats, files)).encode()
+        return ReportOutcome(_write(Path(out), files), leaderboard_text(contents.boards))
 
 
 @contextmanager
@@ -104,13 +119,22 @@ def verify_report(out: Path, records_root: Path) -> list[str]:
     if missing:
         return missing
     doubted = [replace(found[cell], trusted=False) for cell in index["cells"]]
-    boards = _boards(doubted, index["task"])
-    problems = [*_header_mismatches(doubted), *_number_mismatches(index["numbers"], boards)]
-    files = _render(boards, index["published"], index["formats"])
+    contents = _contents(doubted, index["task"], index["published"], index.get("sweeps", ()))
+    problems = [*_header_mismatches(doubted), *_number_mismatches(index["numbers"], contents)]
+    files = _render(contents, index["formats"])
     same_tools = index["drawn_with"] == _drawn_with()
     for name in sorted({*files, *index["files"]}):
         problems += _file_mismatches(Path(out) / name, files.get(name), same_tools)
     return problems
+
+
+def _contents(records: Sequence[Record], task: str | None, published: Published, sweeps: Sweeps) -> _Contents:
+    from reports.ablations.study import make_studies
+
+    boards = _boards(records, task)
+    return _Contents(
+        boards, make_studies((s for s in sweeps if task in (None, s["task"])), records), published
+    )
 
 
 def _boards(records: Sequence[Record], task: str | None) -> list[Board]:
@@ -123,49 +147,86 @@ def _boards(records: Sequence[Record], task: str | None) -> list[Board]:
     return make_boards(wanted, TASKS)
 
 
-def _render(boards: Sequence[Board], published: Published, formats: Sequence[str]) -> dict[str, bytes]:
+def _render(contents: _Contents, formats: Sequence[str]) -> dict[str, bytes]:
     """File name -> bytes."""
-    from reports.figures import board_figures
-    from reports.site.page import render_page, view_board
     from reports.table import to_latex, to_markdown
 
-    drawn = set(formats) & DRAWN_FORMATS
-    drawings = [board_figures(board) if drawn else [] for board in boards]
-    csv_files = _csv_files(boards) if {"csv", "html"} & set(formats) else {}
+    of_boards, of_ablations = _drawings(contents, bool(set(formats) & DRAWN_FORMATS))
+    csv_files = _csv_files(contents) if {"csv", "html"} & set(formats) else {}
     files: dict[str, bytes] = {}
     if "md" in formats:
-        parts = map(to_markdown, _shown_tables(boards, published))
+        parts = map(to_markdown, _shown_tables(contents))
         files["leaderboard.md"] = "\n".join(["# Palmares report\n", *parts]).encode()
     if "tex" in formats:
         head = "% Needs \\usepackage{booktabs,graphicx}.\n"
-        files["leaderboard.tex"] = "\n".join(
-            [head, *map(to_latex, _shown_tables(boards, published))]
-        ).encode()
+        files["leaderboard.tex"] = "\n".join([head, *map(to_latex, _shown_tables(contents))]).encode()
     if "csv" in formats:
         files |= {name: text.encode() for name, text in csv_files.items()}
     if "html" in formats:
-        views = [
-            view_board(board, published, figures) for board, figures in zip(boards, drawings, strict=True)
-        ]
-        page = render_page(views, list(_rescored_tables(boards)), csv_files, "csv" in formats)
+        page = _page(contents, of_boards, of_ablations, csv_files, "csv" in formats)
         files["index.html"] = page.encode()
-    for board, figures in zip(boards, drawings, strict=True):
-        for drawing in figures:
-            files[f"figures/{board.key}-{drawing.name}.svg"] = drawing.svg.encode()
-            files[f"figures/{board.key}-{drawing.name}.png"] = drawing.png
+    for board, drawings in of_boards.items():
+        files |= _figure_files(board.key, drawings)
+    for study in contents.studies:
+        for ablation in study.ablations:
+            files |= _figure_files(study.key, of_ablations[ablation])
     return files
 
 
-def _shown_tables(boards: Sequence[Board], published: Published) -> Iterator[Table]:
+def _drawings(
+    contents: _Contents, drawn: bool
+) -> tuple[dict[Board, list[Drawing]], dict[Ablation, list[Drawing]]]:
+    """The figures of every board and of every question; none of them where they are not ``drawn``."""
+    from reports.ablations.figures import ablation_figures
+    from reports.figures import board_figures
+
+    ablations = [ablation for study in contents.studies for ablation in study.ablations]
+    return (
+        {board: board_figures(board) if drawn else [] for board in contents.boards},
+        {each: ablation_figures(each, contents.published) if drawn else [] for each in ablations},
+    )
+
+
+def _figure_files(key: str, drawings: Sequence[Drawing]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for drawing in drawings:
+        files[f"figures/{key}-{drawing.name}.svg"] = drawing.svg.encode()
+        files[f"figures/{key}-{drawing.name}.png"] = drawing.png
+    return files
+
+
+def _page(
+    contents: _Contents,
+    of_boards: Mapping[Board, list[Drawing]],
+    of_ablations: Mapping[Ablation, list[Drawing]],
+    csv_files: Mapping[str, str],
+    beside: bool,
+) -> str:
+    from reports.site.page import render_page, view_board, view_study
+
+    published = contents.published
+    return render_page(
+        [view_board(board, published, drawings) for board, drawings in of_boards.items()],
+        list(_rescored_tables(contents.boards)),
+        csv_files,
+        beside,
+        [view_study(study, published, of_ablations) for study in contents.studies],
+    )
+
+
+def _shown_tables(contents: _Contents) -> Iterator[Table]:
+    from reports.ablations.tables import study_tables
     from reports.leaderboard import absent_table, difference_table, leaderboard_table, published_tables
 
-    for board in boards:
-        yield leaderboard_table(board, published)
+    for board in contents.boards:
+        yield leaderboard_table(board, contents.published)
         for table in (difference_table(board), _ladder_table(board), absent_table(board)):
             if table is not None:
                 yield table
-        yield from published_tables(board, published)
-    yield from _rescored_tables(boards)
+        yield from published_tables(board, contents.published)
+    yield from _rescored_tables(contents.boards)
+    for study in contents.studies:
+        yield from study_tables(study, contents.published)
 
 
 def _ladder_table(board: Board) -> Table | None:
@@ -181,42 +242,44 @@ def _rescored_tables(boards: Sequence[Board]) -> Iterator[Table]:
     return map(sensitivity_table, rescored(boards))
 
 
-def _csv_files(boards: Sequence[Board]) -> dict[str, str]:
-    """The long tables of all boards, under one heading each."""
+def _csv_files(contents: _Contents) -> dict[str, str]:
+    """The long tables of all boards and sweeps, under one heading each."""
+    from reports.ablations.long import ablations_csv
     from reports.long import differences_csv, metrics_csv
     from reports.sensitivity import sensitivity_csv
 
-    return {
+    boards, studies = contents.boards, contents.studies
+    files = {
         "leaderboard.csv": metrics_csv(boards),
         "differences.csv": differences_csv(boards),
         "sensitivity.csv": sensitivity_csv(boards),
     }
+    return files | ({"ablations.csv": ablations_csv(studies, contents.published)} if studies else {})
 
 
 def _index(
-    boards: Sequence[Board],
-    published: Published,
-    task: str | None,
-    formats: Sequence[str],
-    files: Mapping[str, bytes],
+    contents: _Contents, task: str | None, formats: Sequence[str], files: Mapping[str, bytes]
 ) -> dict[str, Any]:
+    sweeps = [dict(study.declaration.said) for study in contents.studies]
     return {
         "schema": SCHEMA,
         "task": task,
         "formats": list(formats),
-        "published": [dict(entry) for entry in published],
-        "cells": sorted(cell for board in boards for row in board.rows for cell in row.cells),
+        "published": [dict(entry) for entry in contents.published],
+        "cells": sorted(cell for board in contents.boards for row in board.rows for cell in row.cells),
         "drawn_with": _drawn_with(),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
-        "numbers": list(_numbers(boards)),
+        "numbers": list(_numbers(contents)),
+        **({"sweeps": sweeps} if sweeps else {}),
     }
 
 
-def _numbers(boards: Sequence[Board]) -> Iterator[dict[str, Any]]:
+def _numbers(contents: _Contents) -> Iterator[dict[str, Any]]:
     """Every number of the tables that are shown, once per place. (The CSV files are numbers and nothing else.)"""
+    from reports.ablations.tables import study_tables
     from reports.leaderboard import difference_table, every_metric_table, leaderboard_table
 
-    for board in boards:
+    for board in contents.boards:
         tables = (
             leaderboard_table(board),
             difference_table(board),
@@ -225,8 +288,11 @@ def _numbers(boards: Sequence[Board]) -> Iterator[dict[str, Any]]:
         )
         for table in tables:
             yield from _numbers_of(table, board.key) if table else ()
-    for table in _rescored_tables(boards):
+    for table in _rescored_tables(contents.boards):
         yield from _numbers_of(table, table.title)
+    for study in contents.studies:
+        for shown in study_tables(study):
+            yield from _numbers_of(shown, study.key)
 
 
 def _numbers_of(table: Table, board: str) -> Iterator[dict[str, Any]]:
@@ -239,9 +305,7 @@ def _numbers_of(table: Table, board: str) -> Iterator[dict[str, Any]]:
 
 def _number_json(number: Number) -> dict[str, Any]:
     result: dict[str, Any] = number.result._asdict()
-    found: dict[str, Any] = {
-        name: result[name] for name in ("value", "low", "high", "n", "p") if name in result
-    }
+    found: dict[str, Any] = {name: result[name] for name in RESULT if name in result}
     found |= {"sd": number.spread.sd} if number.spread and number.spread.n > 1 else {}
     found |= {"p_holm": number.corrected} if number.corrected is not None else {}
     found |= {"rank": number.rank} if number.rank is not None else {}
@@ -253,9 +317,9 @@ def _number_json(number: Number) -> dict[str, Any]:
     }
 
 
-def _number_mismatches(numbers: Sequence[Mapping[str, Any]], boards: Sequence[Board]) -> Iterator[str]:
+def _number_mismatches(numbers: Sequence[Mapping[str, Any]], contents: _Contents) -> Iterator[str]:
     """Where a report's numbers are not those that the samples give."""
-    again = {_place(entry): entry for entry in _numbers(boards)}
+    again = {_place(entry): entry for entry in _numbers(contents)}
     for entry in numbers:
         where = f"{entry['table']}: {entry['row']}, {entry['metric']}"
         if (recomputed := again.get(_place(entry))) is None:

@@ -1,4 +1,4 @@
-"""The report as the command line makes it: records of the home folder, published numbers of the methods."""
+"""The report as the command line makes it: records and sweeps of the home folder, published numbers of the methods."""
 
 from pathlib import Path
 
@@ -20,6 +20,7 @@ def report_formats(text: str) -> tuple[str, ...]:
 
 def make_report(home: Home, out: Path, task: str | None, formats: tuple[str, ...]) -> str:
     """Write the report to ``out``; returns the leaderboard and the report's path as text. Raises RequestError."""
+    from reports.ablations.declared import read_sweeps
     from reports.report import build_report
     from tasks.registry import TASKS
 
@@ -27,7 +28,8 @@ def make_report(home: Home, out: Path, task: str | None, formats: tuple[str, ...
         raise unknown_name("task", task, TASKS)
     if not any(home.records.glob("*/record.json")):
         raise RequestError(f"no records in '{home.records}': palmares run METHOD makes them.")
-    outcome = build_report(home.records, out, published_numbers(), task=task, formats=formats)
+    sweeps = read_sweeps(home.sweeps)
+    outcome = build_report(home.records, out, published_numbers(), task, formats, sweeps)
     paths = "\n".join(str(path) for path in outcome.paths)
     return f"{outcome.leaderboard_text}\n\n{paths}"
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reports.ablations.study import Ablation, Study
+from reports.ablations.tables import ablation_table, answer_notes, verdict_table
 from reports.boards import Board, Row
 from reports.figures import Drawing
 from reports.leaderboard import (
@@ -76,6 +78,25 @@ class BoardView:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class AblationView:
+    """One question of a sweep with its table, figures and notes."""
+
+    ablation: Ablation
+    table: Table
+    drawings: list[Drawing]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A sweep with the verdicts on its questions."""
+
+    study: Study
+    verdicts: Table
+    parts: list[AblationView]
+
+
 def view_board(board: Board, published: Sequence[Mapping[str, Any]], drawings: list[Drawing]) -> BoardView:
     """Everything that the page shows of a board."""
     table, found, detailed = leaderboard_table(board, published), ladder(board), board.rows[:SHOWN_DETAILS]
@@ -96,13 +117,55 @@ def view_board(board: Board, published: Sequence[Mapping[str, Any]], drawings: l
     )
 
 
+def view_study(
+    study: Study, published: Sequence[Mapping[str, Any]], drawings: Mapping[Ablation, list[Drawing]]
+) -> StudyView:
+    """Everything that a page shows of a sweep."""
+    parts = []
+    for ablation in study.ablations:
+        table = ablation_table(ablation, published)
+        told = [SYNTHETIC, *answer_notes(ablation)]
+        notes = [note for note in table.notes if note not in told]
+        parts.append(AblationView(ablation, table, drawings[ablation], notes))
+    return StudyView(study, verdict_table(study), parts)
+
+
 def render_page(
-    views: Sequence[BoardView], rescored: Sequence[Table], downloads: Mapping[str, str], beside: bool
+    views: Sequence[BoardView],
+    rescored: Sequence[Table],
+    downloads: Mapping[str, str],
+    beside: bool,
+    studies: Sequence[StudyView] = (),
 ) -> str:
     """The page. ``downloads`` maps a file name to its text, embedded so that the page is whole by itself.
 
     A text that is too long for that is linked instead where it lies ``beside`` the page.
     """
+    return _render(
+        "page.html.j2",
+        title="Palmares report",
+        style=_style(with_ablations=bool(studies)),
+        views=views,
+        rescored=rescored,
+        studies=studies,
+        downloads=_links(downloads, beside),
+        how_to_read=HOW_TO_READ,
+        synthetic_note=SYNTHETIC,
+    )
+
+
+def render_sweep_page(view: StudyView, downloads: Mapping[str, str]) -> str:
+    """The page of one sweep by itself; ``downloads`` as in ``render_page``."""
+    return _render(
+        "sweep.html.j2",
+        title=f"Palmares: {view.study.declaration.title}",
+        style=_style(with_ablations=True),
+        view=view,
+        downloads=_links(downloads, beside=True),
+    )
+
+
+def _render(template: str, **parts: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -112,15 +175,13 @@ def render_page(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template("page.html.j2").render(
-        views=views,
-        style=(FOLDER / "page.css").read_text(encoding="utf-8"),
-        script=(FOLDER / "page.js").read_text(encoding="utf-8"),
-        rescored=rescored,
-        downloads=_links(downloads, beside),
-        how_to_read=HOW_TO_READ,
-        synthetic_note=SYNTHETIC,
-    )
+    script = (FOLDER / "page.js").read_text(encoding="utf-8")
+    return environment.get_template(template).render(script=script, **parts)
+
+
+def _style(with_ablations: bool) -> str:
+    names = ("page.css", "ablations.css") if with_ablations else ("page.css",)
+    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
 def _links(downloads: Mapping[str, str], beside: bool) -> dict[str, str]:
