@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from reports.ablations.cells import Published, published_values
@@ -29,6 +30,7 @@ STEP = 0.022
 ROOM = 0.8
 """Share of the axis that series which stand beside each other may take."""
 MAX_SERIES = len(PALETTE)
+PUBLISHED_COLOUR = PALETTE[6]
 EDGE_STEPS = 4
 LETTERS = 66
 """That fit beneath the axis in a line, for all of its values together."""
@@ -112,9 +114,8 @@ def places_of(ablation: Ablation, axis: Axis) -> Places:
     settings = list(dict.fromkeys(variant.setting(axis) for variant in ablation.variants))
     numbers = [_number(text) for text in settings]
     in_order = [_number(text) for text in axis.values]
-    kind = (
-        _kind([n for n in numbers if n is not None]) if None not in numbers and _grows(in_order) else "even"
-    )
+    known = [number for number in numbers if number is not None]
+    kind = _kind(known) if len(known) == len(numbers) and _grows(in_order) else "even"
     at = range(len(settings)) if kind == "even" else numbers
     return Places(kind, {text: float(place or 0) for text, place in zip(settings, at, strict=True)})
 
@@ -130,12 +131,13 @@ def _kind(numbers: Sequence[float]) -> Kind:
 
 
 def _number(text: str) -> float | None:
-    """The number that a setting is written as; None for words and for true and false."""
+    """The finite number that a setting is written as; None for words and for true and false."""
     try:
         value = json.loads(text)
     except ValueError:
         return None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and isfinite(value) else None
 
 
 def _grows(numbers: Sequence[float | None]) -> bool:
@@ -179,7 +181,7 @@ def _draw_published(axes: Axes, ablation: Ablation, axis: Axis, places: Places, 
         for _, value in published_values(ablation, variant, axis.metric, published)
     }
     if marks:
-        style: Any = {"color": PALETTE[6], "fillstyle": "none", "markersize": 7, "markeredgewidth": 1.5}
+        style: Any = {"color": PUBLISHED_COLOUR, "fillstyle": "none", "markersize": 7, "markeredgewidth": 1.5}
         axes.plot(*_columns(sorted(marks)), "D", label="published, real data", **style)
 
 

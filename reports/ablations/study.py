@@ -72,11 +72,6 @@ class Ablation:
         """``attention_depth``, or ``attention_depth x supervision``."""
         return " x ".join(axis.name for axis in self.axes)
 
-    @cached_property
-    def values(self) -> tuple[Variant, ...]:
-        """The variants that axes declare: all but a reference that is none of them."""
-        return tuple(v for v in self.variants if all(axis.name in v.point.values for axis in self.axes))
-
     def label(self, variant: Variant) -> str:
         """Its values as they are written."""
         return _label(variant, self.axes)
