@@ -65,8 +65,17 @@ class Point:
 
 
 @dataclass(frozen=True)
+class MirroredSweep:
+    """A sweep's declaration, its tables and figures by file name, and ``done``, ``failed`` or ``stopped``."""
+
+    said: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    state: str
+
+
+@dataclass(frozen=True)
 class SyncOutcome:
-    """Cells by what ``sync`` did with them; ``failed`` maps a cell to the reason."""
+    """Cells and sweeps by what ``sync`` did with them; ``failed`` maps a cell to the reason."""
 
     mirrored: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -78,8 +87,8 @@ def tracking_uri(home: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(home).resolve()}/mlflow.db"
 
 
-def sync(home: Path) -> SyncOutcome:
-    """Mirror every record of a home folder.
+def sync(home: Path, sweeps: Iterable[MirroredSweep] = ()) -> SyncOutcome:
+    """Mirror every record of a home folder, then its sweeps as the parents of their cells.
 
     Running it twice changes nothing; a cell that fails stops no other.
     """
@@ -96,6 +105,13 @@ def sync(home: Path) -> SyncOutcome:
             (outcome.mirrored if mirror.mirror(record) else outcome.unchanged).append(record.cell)
         except Exception as error:
             outcome.failed[record.cell] = _reason(error)
+    for sweep in sweeps:
+        name = str(sweep.said["sweep"])
+        try:
+            changed = mirror.end_sweep(sweep.said, sweep.files, sweep.state)
+            (outcome.mirrored if changed else outcome.unchanged).append(name)
+        except Exception as error:
+            outcome.failed[name] = _reason(error)
     return outcome
 
 
@@ -263,7 +279,8 @@ class Mirror:
         with self._lock():
             found = self._find_sweep(declaration)
         if found is not None and found.data.tags.get(DIGEST_TAG) == digest.hexdigest()[:16]:
-            self.client.set_terminated(found.info.run_id, SWEEP_STATUS[state])
+            if found.info.status != SWEEP_STATUS[state]:
+                self.client.set_terminated(found.info.run_id, SWEEP_STATUS[state])
             return False
         run_id = self.begin_sweep(declaration)
         self._adopt(str(declaration["task"]))

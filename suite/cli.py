@@ -369,11 +369,12 @@ def sync(as_json: bool) -> None:
 
     from reports.tracking import sync as mirror_all
     from reports.tracking import tracking_uri
+    from suite.sweeps.run import every_sweep
 
     home = Home.from_environment()
     home.require_writable()
     with quiet_stdout():
-        outcome = mirror_all(home.root)
+        outcome = mirror_all(home.root, every_sweep(home))
     if as_json:
         print_json(asdict(outcome))
     else:

@@ -73,7 +73,7 @@ class Driver:
         trial = tune.with_parameters(
             run_trial, home=self.home, cells=self.cells, resources=self.at.resources, directory=os.getcwd()
         )
-        with self._storage() as storage, self._following(), self.stop.on_ctrl_c():
+        with self._storage() as storage, self._following(), self.stop.on_signals():
             tune.Tuner(
                 tune.with_resources(trial, self.at.of_trial),
                 tune_config=tune.TuneConfig(

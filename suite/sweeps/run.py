@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from suite.attempt import Header
+from suite.failures import read_failure
 from suite.home import Home
 from suite.lease import sweep_up
 from suite.sweeps.budget import Budget
@@ -14,10 +15,13 @@ from suite.sweeps.driver import Driver
 from suite.sweeps.forecast import Costs
 from suite.sweeps.places import places
 from suite.sweeps.queue import CellQueue
-from suite.sweeps.stop import CTRL_C
+from suite.sweeps.stop import CTRL_C, TERMINATED
 from suite.sweeps.sweep import Sweep, save
 from suite.sweeps.view import View
 from suite.train import Resources
+
+if TYPE_CHECKING:
+    from reports.tracking import MirroredSweep
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0 done; 1 a cell failed, or cells are left; 130 stopped by Ctrl-C."""
-        if self.stopped == CTRL_C:
+        if self.stopped in (CTRL_C, TERMINATED):
             return 130
         return 0 if self.state == "done" else 1
 
@@ -102,5 +106,24 @@ def _header(cell: Any, outcome: Mapping[str, Header]) -> Header:
 
 
 def _tables(home: Home, declared: Mapping[str, Any]) -> dict[str, bytes]:
-    """The ablation tables and figures of the sweep, for MLflow."""
-    return {}
+    """The ablation tables and figures of the sweep, of the cells that are done; for MLflow."""
+    from reports.record import read_record
+    from reports.sweep_files import sweep_files
+    from suite.reporting import published_numbers
+
+    cells = {cell for point in declared["points"] for cell in point["cells"].values()}
+    done = [read_record(home.records / cell) for cell in sorted(cells) if (home.records / cell).is_dir()]
+    return sweep_files(declared, done, published_numbers()) if done else {}
+
+
+def every_sweep(home: Home) -> Iterator[MirroredSweep]:
+    """The sweeps of a home folder as the mirror shows them; those without a finished cell are left out."""
+    from reports.ablations.declared import read_sweeps
+    from reports.tracking import MirroredSweep
+
+    for said in read_sweeps(home.sweeps):
+        cells = {cell for point in said["points"] for cell in point["cells"].values()}
+        missing = [cell for cell in cells if not (home.records / cell).is_dir()]
+        failed = any(read_failure(home.cells / cell) for cell in missing)
+        if files := _tables(home, said):
+            yield MirroredSweep(said, files, "failed" if failed else "stopped" if missing else "done")

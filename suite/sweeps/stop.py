@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-CTRL_C = "stopped by Ctrl-C"
+CTRL_C, TERMINATED = "stopped by Ctrl-C", "told to end (SIGTERM)"
 
 
 class Stop:
@@ -25,19 +25,20 @@ class Stop:
         self.reason, self.at_once = reason, True
 
     @contextlib.contextmanager
-    def on_ctrl_c(self) -> Iterator[None]:
-        """Inside, Ctrl-C ends the sweep in good order; pressed again it is a KeyboardInterrupt."""
+    def on_signals(self) -> Iterator[None]:
+        """Inside, Ctrl-C and SIGTERM end the sweep in good order; the second one is a KeyboardInterrupt."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def pressed(number: int, frame: FrameType | None) -> None:
+        def told(number: int, frame: FrameType | None) -> None:
             if self.at_once:
                 raise KeyboardInterrupt
-            self.now(CTRL_C)
+            self.now(CTRL_C if number == signal.SIGINT else TERMINATED)
 
-        before = signal.signal(signal.SIGINT, pressed)
+        before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -4,6 +4,8 @@
 given, one that learns from true ones and draws about every batch, and one that derives something of every sample.
 """
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -22,7 +24,7 @@ def _shared(config):
 
 
 def _second(config):
-    return {**_shared(config), **_derived(config), "weight": config.weight}
+    return {**_shared(config), **_derived(config), "weight": config.weight, "deadly": config.deadly}
 
 
 def _derived(config):
@@ -114,6 +116,8 @@ class RelayConfig(MethodConfig):
     """Changes what ``second`` derives."""
     weight: float = 0.0
     """Changes how ``second`` is trained, not what it derives."""
+    deadly: float = -1.0
+    """At this weight, the process that trains ``second`` is killed."""
 
 
 class Map(nn.Module):
@@ -175,6 +179,8 @@ class Second(RelayStage):
         return batch.derived["anchors"].float()
 
     def loss(self, module, batch, progress):
+        if self.config.weight == self.config.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         terms = super().loss(module, batch, progress)
         return terms | {"total": (1 + self.config.weight) * terms["total"]}
 

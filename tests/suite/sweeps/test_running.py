@@ -1,0 +1,129 @@
+"""A sweep from its command: run once, found whole, stopped in good order, shared with another one."""
+
+import signal
+import time
+
+import pytest
+
+from suite.home import read_json
+from tests.suite.sweeps.sweeping import (
+    Sweeping,
+    leftovers,
+    mlflow_runs,
+    records,
+    running_cells,
+    sweep,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+
+AXES = ("weight", "scale", "--seeds", "0,1")
+CELLS = 10
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, pairs_data):
+    home = tmp_path_factory.mktemp("swept") / "home"
+    return home, sweep(home, pairs_data, *AXES)
+
+
+def test_every_cell_is_done_once_and_nothing_is_left_over(swept):
+    home, done = swept
+    assert done.returncode == 0, done.stderr
+    assert len(done.cells) == len(records(home)) == CELLS
+    assert {cell["state"] for cell in done.cells} == {"done"}
+    assert leftovers(home) == []
+
+
+def test_each_stage_is_trained_once_for_all_cells_that_need_it(swept):
+    home, _ = swept
+    trained = [
+        stage for header in records(home).values() for stage in header["stages"] if not stage["cached"]
+    ]
+    keys = [stage["key"] for stage in trained]
+    assert len(keys) == len(set(keys)) == 2 + CELLS, "the first stage once a seed, the second once a cell"
+
+
+def test_progress_is_told_in_plain_lines_when_it_is_piped(swept):
+    _, done = swept
+    assert "relay: weight, scale: 0 of 10 cells done" in done.stderr
+    assert "relay [weight=2.0] seed 1: done after" in done.stderr
+    assert "10 of 10 cells done" in done.stderr.splitlines()[-1]
+
+
+def test_given_again_it_trains_nothing_and_is_quick(swept, pairs_data):
+    home, _ = swept
+    before = {cell: header["finished_ms"] for cell, header in records(home).items()}
+    began = time.monotonic()
+    again = sweep(home, pairs_data, *AXES)
+    took_s = time.monotonic() - began
+    assert again.returncode == 0, again.stderr
+    assert {cell: header["finished_ms"] for cell, header in records(home).items()} == before
+    assert "begins" not in again.stderr
+    assert took_s < 60, "ten seconds on an idle machine; no Ray is started"
+
+
+def test_mlflow_has_the_sweep_as_the_parent_of_its_cells(swept):
+    home, _ = swept
+    runs = mlflow_runs(home)
+    (parent,) = [run for run in runs if run.data.tags["palmares.kind"] == "sweep"]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == CELLS == len(runs) - 1
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    axes = sorted({run.data.tags["palmares.axis"] for run in children})
+    assert axes == ["default", "scale", "weight"]
+
+
+def test_the_report_has_the_ablations_of_the_sweep(swept):
+    from suite.home import Home
+    from suite.reporting import FORMATS, make_report, recompute
+
+    home, _ = swept
+    make_report(Home(home), home / "report", None, FORMATS)
+    assert "Does the weight of the second stage" in (home / "report" / "index.html").read_text()
+    assert recompute(Home(home), home / "report") == []
+
+
+def test_ctrl_c_ends_it_in_good_order_and_the_same_command_goes_on(tmp_path, pairs_data, swept):
+    home = tmp_path / "home"
+    run = Sweeping(home, pairs_data, *AXES)
+    run.wait_for(lambda: records(home))
+    run.wait_for(lambda: running_cells(home))
+    assert run.end(signal.SIGINT) == 130
+    assert "stopped by Ctrl-C: the same command goes on where it ended" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not list(home.glob("cells/*/lease.json"))
+    assert not list(home.glob("sweeps/.tune-*"))
+    whole = sweep(home, pairs_data, *AXES)
+    assert whole.returncode == 0, whole.stderr
+    assert metrics(home) == metrics(swept[0])
+    assert leftovers(home) == []
+
+
+def test_two_sweeps_at_once_share_their_cells(tmp_path, pairs_data, swept):
+    home = tmp_path / "home"
+    one, two = (Sweeping(home, pairs_data, *AXES) for _ in range(2))
+    assert (one.end(), two.end()) == (0, 0), one.stderr + two.stderr
+    begun = [line for run in (one, two) for line in run.stderr.splitlines() if ": done after" in line]
+    assert len(begun) == CELLS
+    assert metrics(home) == metrics(swept[0])
+    assert leftovers(home) == []
+
+
+def test_a_cell_whose_process_is_killed_again_and_again_is_poison_and_the_sweep_goes_on(tmp_path, pairs_data):
+    """Its loss kills the process that works it out."""
+    home = tmp_path / "home"
+    done = sweep(home, pairs_data, "weight", "--set", "deadly=2.0")
+    assert done.returncode == 1
+    states = {cell["variant"]: cell["state"] for cell in done.cells}
+    assert states.pop("deadly=2.0, weight=2.0") == "failed"
+    assert set(states.values()) == {"done"}
+    (failure,) = [read_json(path) for path in home.glob("cells/*/failure.json")]
+    assert (failure["kind"], failure["tries"]) == ("Killed", 3)
+    again = sweep(home, pairs_data, "weight", "--set", "deadly=2.0")
+    assert "begins" not in again.stderr
+
+
+def metrics(home):
+    """What a table shows of every cell."""
+    return {cell: header["metrics"] for cell, header in records(home).items()}
