@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
-from suite.attempt import recorded
-from suite.home import Home
+from suite.attempt import Header
 from suite.plan import Cell
 from suite.sweeps.forecast import Costs
 from suite.train import Resources
@@ -39,9 +37,8 @@ class Budget:
         seconds = sum(self.costs.seconds(each) or 0.0 for each in begun)
         return self.used_h + seconds * self.each / 3600 <= self.limit_h
 
-    def spent(self, home: Home, cell: Cell) -> None:
+    def spent(self, header: Header) -> None:
         """A cell has finished: what it did cost counts, and teaches what the next ones will."""
-        header = recorded(home, cell)
         self.used_h += hours(header, self.unit)
         self.costs.learn(header)
 
@@ -62,7 +59,7 @@ def devices(resources: Resources, unit: str) -> float:
     return max(1, resources.workers) * each
 
 
-def hours(header: dict[str, Any], unit: str) -> float:
+def hours(header: Header, unit: str) -> float:
     """What a finished cell did cost, by its record."""
     cost = header["cost"]
     held = Resources(cost["workers"], cost["cpus_per_worker"], cost["gpus_per_worker"])

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from suite.attempt import Header
+from suite.attempt import Header, recorded
 from suite.failures import DISK_FULL
 from suite.home import Home
 from suite.plan import Cell
@@ -111,7 +111,8 @@ class Driver:
         header: Header = {**cell.header(), "state": said["state"], "reason": said["reason"]}
         if said["state"] == "done":
             self.mirror.finish(self.home.records / cell.id)
-            self.budget.spent(self.home, cell)
+            header = recorded(self.home, cell)
+            self.budget.spent(header)
             self.queue.close(header)
         elif said["state"] == "failed" and said.get("kind") == DISK_FULL:
             self.queue.put_back(cell)

@@ -4,6 +4,7 @@ Which process is killed when is drawn from a seed; what it was doing then is the
 asks for more kills than the few that every test run can afford.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -26,10 +27,8 @@ def killed(home, run, chance):
     if not victims or chance.random() < 0.3:
         run.kill()
         return True
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(chance.choice(victims), signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     return False
 
 
