@@ -157,7 +157,8 @@ class LiveMirror:
 
     def finish(self, record_dir: Path) -> None:
         """A cell's record is published: complete its run from it."""
-        self._jobs.put(lambda: self._finish(Path(record_dir)))
+        self._owed[Path(record_dir)] = None
+        self._jobs.put(self._pay)
 
     def fail(self, cell: str, reason: str) -> None:
         """A running cell failed."""
@@ -207,10 +208,6 @@ class LiveMirror:
     def _log(self, cell: str, points: Sequence[Point]) -> None:
         if self._mirror and (run := self._runs.get(cell)):
             self._mirror.log_points(run.id, points, run.seen)
-
-    def _finish(self, record_dir: Path) -> None:
-        self._owed[record_dir] = None
-        self._pay()
 
     def _pay(self) -> None:
         """Mirror the finished cells that are not mirrored yet."""

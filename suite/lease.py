@@ -1,7 +1,7 @@
 """Who works on a cell, a stage or what a stage derives: a lease with a heartbeat in its folder.
 
 A cell that is taken is left to its holder; what several cells share is waited for (``in_turn``). A lease is taken,
-taken over and given back under a lock on the folder above: of several processes that find a dead holder one wins.
+taken over and given back under a lock beside the folder above: of several processes that find a dead holder one wins.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from suite.home import read_json, write_json
 HEARTBEAT_S = 5.0
 POLL_S = 0.5
 STALE_S = 60.0
-LEASE_FILE, LOCK_FILE = "lease.json", ".leases"
+LEASE_FILE = "lease.json"
 
 
 class LeaseHeldError(Exception):
@@ -84,8 +84,9 @@ class Lease:
 @contextmanager
 def _one_taker(folder: Path) -> Iterator[None]:
     """One process at a time looks at and changes the leases of folders that stand beside each other."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / LOCK_FILE).open("a") as file:
+    room = folder.parent
+    room.parent.mkdir(parents=True, exist_ok=True)
+    with room.with_name(f".{room.name}.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

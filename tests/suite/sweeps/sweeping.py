@@ -90,12 +90,7 @@ def leftovers(home):
         "cells/*", "train/*", "records/.*", "cache/stages/.*", "cache/derived/*/.*", "cache/derived/*/shards",
         "cache/keypoints/*/shards", "sweeps/.tune-*",
     )  # fmt: skip
-    return sorted(
-        str(path.relative_to(home))
-        for pattern in patterns
-        for path in home.glob(pattern)
-        if path.name != ".leases"
-    )
+    return sorted(str(path.relative_to(home)) for pattern in patterns for path in home.glob(pattern))
 
 
 def mlflow_runs(home):
