@@ -25,6 +25,7 @@ from suite.options import (
 )
 from suite.output import WORK_FAILED, print_json, quiet_stdout, show_cells
 from suite.sweeps.commands import plan, requeue, sweep
+from suite.tuning.commands import tune
 from tasks.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
@@ -421,5 +422,5 @@ def demo(seeds: list[int], workers: int) -> None:
     sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)
 
 
-for command in (plan, sweep, requeue):
+for command in (plan, sweep, requeue, tune):
     cli.add_command(command)

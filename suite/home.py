@@ -10,6 +10,7 @@
     cache/keypoints/<key>/ joints that a method's trained stages predict over the training and validation set
     cache/synthetic/<id>/  synthetic data made on first use
     sweeps/<id>/           which cells answer which questions of a sweep
+    tunings/<id>/          the trials of a tuning
     mlflow.db, artifacts/  the embedded MLflow mirror
     report/                the last report
 """
@@ -36,6 +37,7 @@ class Home:
         self.keypoints = self.root / "cache" / "keypoints"
         self.synthetic = self.root / "cache" / "synthetic"
         self.sweeps = self.root / "sweeps"
+        self.tunings = self.root / "tunings"
         self.report = self.root / "report"
 
     @classmethod

@@ -62,11 +62,14 @@ class Session(ABC):
 
 
 class PlainSession(Session):
-    """One process without Ray; the checkpoint is a file in ``folder``."""
+    """One process without Ray; the checkpoint is a file in ``folder``. ``reported`` is called after every report."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path, device: str = "cpu", reported: Callable[[], None] = lambda: None
+    ) -> None:
         self.folder = folder
         self.device = torch.device(device)
+        self.reported = reported
 
     def prepare(self, module: nn.Module) -> nn.Module:
         return module.to(self.device)
@@ -78,6 +81,7 @@ class PlainSession(Session):
     def report(self, metrics: dict[str, float], state: dict[str, Any] | None) -> None:
         if state is not None:
             save_whole(state, self.folder / STATE_FILE)
+        self.reported()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,11 @@ import click
 
 from tasks.errors import RequestError
 
-PAIR_EXAMPLES = {"overrides": "training.epochs=5", "about": "backbone=resnet50"}
+PAIR_EXAMPLES = {
+    "overrides": "training.epochs=5",
+    "about": "backbone=resnet50",
+    "searched": "training.learning_rate=1e-4..1e-2:log",
+}
 
 
 def pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -71,7 +71,10 @@ def say(text: str) -> None:
 
 
 class CurveWatcher:
-    """Follows a curve file while a training writes it, from another process or node, and hands over what is new."""
+    """Follows a curve file while a training writes it and hands over what is new.
+
+    A context in which a thread looks again and again, where the training is another process's; or told when to look.
+    """
 
     def __init__(
         self, curve: Path, plan: Path, hear: Callable[[list[dict[str, Any]]], None], show: Progress
@@ -88,13 +91,14 @@ class CurveWatcher:
     def __exit__(self, *exception: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._look()
+        self.look()
 
     def _watch(self) -> None:
         while not self._stop.wait(POLL_S):
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Hand over the points that were not there at the last look."""
         from suite.curves import read_curve
 
         points = [p for p in read_curve(self.curve) if (p["step"], p["name"]) not in self._said]

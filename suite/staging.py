@@ -30,8 +30,14 @@ class Stages:
     keys: dict[str, str] = field(default_factory=dict)
 
 
-def trained_stages(home: Home, cell: Cell, resources: Resources, hear: Hear = lambda points: None) -> Stages:
-    """Every stage of the cell's method, published in the cache."""
+def trained_stages(
+    home: Home,
+    cell: Cell,
+    resources: Resources,
+    hear: Hear = lambda points: None,
+    until: str | None = None,
+) -> Stages:
+    """The stages of the cell's method, all or ``until`` one of them, published in the cache."""
     cache, found = StageCache(home), Stages()
     plan = planned_stages(cell)
     for planned in plan:
@@ -54,6 +60,8 @@ def trained_stages(home: Home, cell: Cell, resources: Resources, hear: Hear = la
         )
         found.curves += curve_names(points, shown)
         found.keys[planned.name] = planned.key
+        if planned.name == until:
+            break
     return found
 
 
@@ -107,11 +115,13 @@ def _predict_keypoints(home: Home, source: Cell, key: str, resources: Resources)
 
 
 def _train(cell: Cell, job: StageJob, resources: Resources, hear: Hear) -> None:
-    with (
-        Progress(f"{cell.label}: training {job.stage}", "steps") as show,
-        CurveWatcher(job.curve, job.plan, hear, show),
-    ):
-        train(job, resources)
+    with Progress(f"{cell.label}: training {job.stage}", "steps") as show:
+        curve = CurveWatcher(job.curve, job.plan, hear, show)
+        if resources.workers == 0:
+            train(job, resources, curve.look)
+            return
+        with curve:
+            train(job, resources)
 
 
 def _hear_named(hear: Hear, stage: str | None, points: list[Point]) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -104,15 +104,18 @@ class StageJob:
         return self.folder / "plan.json"
 
 
-def train(job: StageJob, resources: Resources) -> None:
-    """Train a stage to the end and publish it; a training that was cut off goes on from its last checkpoint."""
+def train(job: StageJob, resources: Resources, reported: Callable[[], None] = lambda: None) -> None:
+    """Train a stage to the end and publish it; a training that was cut off goes on from its last checkpoint.
+
+    ``reported`` is called after every epoch of a training in this process; what it raises ends the training.
+    """
     for checkpoint in resumable(job.folder):
         require_whole(checkpoint)
     if resources.workers == 0:
         from suite.loop import PlainSession
         from suite.worker import work
 
-        work(job, PlainSession(job.folder, job.device))
+        work(job, PlainSession(job.folder, job.device, reported))
     else:
         _train_under_ray(job, resources)
 

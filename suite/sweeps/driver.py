@@ -7,10 +7,7 @@ run, what is over and what failed is read from the home folder alone: the same c
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -25,16 +22,12 @@ from suite.sweeps.queue import CellQueue
 from suite.sweeps.stop import Stop
 from suite.sweeps.trial import run_trial
 from suite.sweeps.view import View
+from suite.under_tune import tune_storage
 from suite.watch import Watch
 
 FOLLOW_EVERY_S = 1.0
 DEATHS_OF_A_TRIAL = 50
 """After so many, Tune gives a trial up. A cell that kills its processes is poison long before."""
-TUNE_SETTINGS = {
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials report states, not metrics
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 
 class Driver:
@@ -68,12 +61,10 @@ class Driver:
 
         from suite.sweeps.feed import Feed, StopAll
 
-        os.environ.update(TUNE_SETTINGS)
-        logging.getLogger("ray.tune").setLevel(logging.ERROR)
         trial = tune.with_parameters(
             run_trial, home=self.home, cells=self.cells, resources=self.at.resources, directory=os.getcwd()
         )
-        with self._storage() as storage, self._following(), self.stop.on_signals():
+        with tune_storage(self.home.sweeps) as storage, self._following(), self.stop.on_signals():
             tune.Tuner(
                 tune.with_resources(trial, self.at.of_trial),
                 tune_config=tune.TuneConfig(
@@ -123,16 +114,6 @@ class Driver:
         else:
             self.queue.put_back(cell)
         self.view.ended(cell, header)
-
-    @contextlib.contextmanager
-    def _storage(self) -> Iterator[str]:
-        """Where Tune keeps its own state, which nobody reads again: every node must be able to write there."""
-        self.home.sweeps.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=".tune-", dir=self.home.sweeps)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def _following(self) -> Iterator[None]:

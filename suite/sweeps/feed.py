@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Stopper
 from ray.tune.search import Searcher
 
 from suite.plan import Cell
 from suite.sweeps.stop import Stop
+from suite.under_tune import Here
 
 if TYPE_CHECKING:
     from suite.sweeps.driver import Driver
-
-
-class Here:
-    """Stays in this process: Tune writes down and copies what it is given, to restore it one day; nobody will."""
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return Here, ()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
 
 class Feed(Here, Searcher):

@@ -27,9 +27,9 @@ def run_noting(home, cells, notes):
             file.write(f"{what}\n")
         time.sleep(0.2)
 
-    def noted_train(job, resources):
+    def noted_train(job, resources, *told):
         note(job.key)
-        train(job, resources)
+        train(job, resources, *told)
 
     def noted_derive(self, upstream, batch):
         note(f"derived {batch.index.tolist()}")

@@ -1,0 +1,1 @@
+"""``palmares tune``: which settings give the lowest validation loss."""

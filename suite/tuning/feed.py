@@ -1,0 +1,83 @@
+"""What Ray Tune asks during a tuning, and tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.search.optuna import OptunaSearch
+
+from suite.progress import Progress, say
+from suite.sweeps.stop import Stop
+from suite.tuning.space import settings
+from suite.tuning.tuning import LOSS, PERCENT, REASON, REFUSED, Tuning
+from suite.under_tune import Here
+from tasks.errors import RequestError
+
+REASON_LETTERS = 300
+
+
+class Search(Here, OptunaSearch):
+    """Optuna's sampler over the space, with the trials of earlier calls in mind."""
+
+    def __init__(self, tuning: Tuning, storage: Any, stop: Stop) -> None:
+        self.stop = stop
+        space = {key: values.distribution() for key, values in tuning.space.items()}
+        OptunaSearch.__init__(self, space, LOSS, "min", storage=storage, study_name=tuning.id)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Pass a loss on to Optuna."""
+        if LOSS in result:
+            OptunaSearch.on_trial_result(self, trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell Optuna, unless the trial was cut off with all the others: its last loss says little."""
+        if self.stop.at_once:
+            return
+        failed = error or REASON in (result or {})
+        self._ot_trials[trial_id].set_user_attr(PERCENT, (result or {}).get(PERCENT, 0))
+        OptunaSearch.on_trial_complete(self, trial_id, None if failed else result, failed)
+
+    def save(self, checkpoint_path: str) -> None:
+        """An empty file, since Tune moves one: the storage knows every trial."""
+        Path(checkpoint_path).touch()
+
+
+class Teller(Here, Callback):
+    """Says how trials end, and ends all of them where what was asked for cannot be done."""
+
+    def __init__(self, tuning: Tuning, count: int, stop: Stop, show: Progress) -> None:
+        self.tuning, self.count, self.stop, self.show = tuning, count, stop, show
+        self.best: float | None = None
+        self.refusal: RequestError | None = None
+        self._over = 0
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It was trained to its end, was stopped, or said why it failed."""
+        result = trial.last_result or {}
+        if REASON in result:
+            self._failed(trial, result[REASON], result[REFUSED])
+        elif LOSS in result:
+            loss = result[LOSS]
+            self.best = loss if self.best is None else min(self.best, loss)
+            stopped = f", stopped at {result[PERCENT]} %" if result[PERCENT] < 100 else ""
+            self._tell(trial, f"loss {loss:.4g}{stopped}")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Its process died again and again."""
+        self._failed(trial, "its process kept dying", refused=False)
+
+    def _failed(self, trial: Any, reason: str, refused: bool) -> None:
+        if refused:
+            self.refusal = RequestError(reason)
+            self.stop.now(reason)
+        self._tell(trial, f"failed: {reason[:REASON_LETTERS]}")
+
+    def _tell(self, trial: Any, how: str) -> None:
+        self._over += 1
+        texts = settings(self.tuning.space, {key: trial.config[key] for key in self.tuning.space})
+        say(f"{' '.join(f'{key}={text}' for key, text in texts.items())}: {how}")
+        self.show(self._over, self.count, f"best {self.best:.4g}" if self.best is not None else "")

@@ -1,0 +1,40 @@
+"""What sweeps and tunings share of Ray Tune."""
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+SETTINGS = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials of a sweep report states, not metrics
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+class Here:
+    """Stays in this process: Tune writes down and copies what it is given, to restore it one day; nobody will."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Here, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+@contextlib.contextmanager
+def tune_storage(room: Path) -> Iterator[str]:
+    """Settings of Tune, and where it keeps its own state, which nobody reads again: every node must be able to write
+    there."""
+    os.environ.update(SETTINGS)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    room.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix=".tune-", dir=room)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
