@@ -272,6 +272,21 @@ def test_a_cell_that_mlflow_refuses_keeps_no_other_from_it(home, live, header, f
     assert len([said for said in caplog.records if said.name == "reports.tracking.live"]) == 1
 
 
+def test_a_run_that_somebody_deletes_while_its_cell_runs_is_made_anew(home, live, header):
+    mirror = live()
+    mirror.start(header())
+    wait_until(lambda: states(home) == {header()["cell"]: ("RUNNING", "running")})
+    client, run = only_run(home)
+    client.delete_run(run.info.run_id)
+    mirror.log(header()["cell"], points(0, 3))
+    wait_until(lambda: all_runs(home))
+    mirror.fail(header()["cell"], "loss is not finite")
+    mirror.close()
+    _, anew = only_run(home)
+    assert anew.info.run_id != run.info.run_id
+    assert steps_of(home, anew) == [0, 1, 2]
+
+
 def test_sync_does_not_wait_for_every_cell_when_the_server_goes_away(home, wire, fabricate):
     cells = {fabricate(home / "records", seed=seed).name for seed in range(4)}
     wire.goes_down_after = "set_terminated"
