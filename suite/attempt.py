@@ -78,6 +78,8 @@ def attempt(
             if is_recorded(home, cell):  # by another process, just now
                 header = recorded(home, cell)
             elif lease.left_by and (failure := count_death(folder, Watch(home, cell).look().mark)):
+                mirror.start(cell.header())
+                mirror.fail(cell.id, failure["reason"])
                 header = _failed(cell, failure)
             else:
                 header = _attempt_leased(home, cell, resources, mirror, source)

@@ -195,12 +195,11 @@ def _run(
 
 def _mirror(home: Home, headers: list[dict[str, Any]]) -> None:
     """Mirror finished cells to MLflow; when that fails, ``sync`` does it later."""
-    from reports.tracking import LiveMirror
+    from reports.tracking.live import LiveMirror
 
     with quiet_stdout():
         mirror = LiveMirror(home.root)
         for header in headers:
-            mirror.start(header)
             mirror.finish(home.records / header["cell"])
         mirror.close()
 
@@ -365,17 +364,18 @@ def report(out: Path | None, task: str | None, formats: str, verify: bool) -> No
 @cli.command()
 @json_option
 def sync(as_json: bool) -> None:
-    """Mirror every record to the MLflow server now configured; running it twice changes nothing."""
+    """Mirror every record and failure to the MLflow server now configured; running it twice changes nothing."""
     from dataclasses import asdict
 
-    from reports.tracking import sync as mirror_all
-    from reports.tracking import tracking_uri
+    from reports.tracking.store import tracking_uri
+    from reports.tracking.sync import sync as mirror_all
+    from suite.status import every_cell
     from suite.sweeps.run import every_sweep
 
     home = Home.from_environment()
     home.require_writable()
     with quiet_stdout():
-        outcome = mirror_all(home.root, every_sweep(home))
+        outcome = mirror_all(home.root, every_sweep(home), every_cell(home))
     if as_json:
         print_json(asdict(outcome))
     else:

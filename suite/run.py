@@ -12,7 +12,7 @@ from suite.train import Resources
 from tasks.errors import RequestError
 
 if TYPE_CHECKING:
-    from reports.tracking import LiveMirror
+    from reports.tracking.live import LiveMirror
 
 
 def run_cells(
@@ -22,7 +22,7 @@ def run_cells(
 
     A cell that gives its predictions to another one is run before it.
     """
-    from reports.tracking import LiveMirror
+    from reports.tracking.live import LiveMirror
 
     mirror = LiveMirror(home.root)
     runner = Runner(home, resources, mirror)

@@ -21,7 +21,7 @@ from suite.sweeps.view import View
 from suite.train import Resources
 
 if TYPE_CHECKING:
-    from reports.tracking import MirroredSweep
+    from reports.tracking.sweeps import MirroredSweep
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run_sweep(
     budget: tuple[float, str] | None = None,
 ) -> Outcome:
     """Run what is missing of a sweep, and mirror it all; a sweep that is whole starts nothing."""
-    from reports.tracking import LiveMirror
+    from reports.tracking.live import LiveMirror
 
     declared = save(home, sweep)
     queue = CellQueue(home, sweep.cells)
@@ -119,7 +119,7 @@ def _tables(home: Home, declared: Mapping[str, Any]) -> dict[str, bytes]:
 def every_sweep(home: Home) -> Iterator[MirroredSweep]:
     """The sweeps of a home folder as the mirror shows them; those without a finished cell are left out."""
     from reports.ablations.declared import read_sweeps
-    from reports.tracking import MirroredSweep
+    from reports.tracking.sweeps import MirroredSweep
 
     for said in read_sweeps(home.sweeps):
         cells = {cell for point in said["points"] for cell in point["cells"].values()}

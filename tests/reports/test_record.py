@@ -240,7 +240,7 @@ def test_reading_headers_imports_nothing_heavy(tmp_path, fabricate):
     code = f"""
 import sys
 from reports.record import cell_json, read_records
-import reports.tracking, reports.report
+import reports.tracking.live, reports.tracking.sync, reports.report
 print(cell_json(read_records(r"{tmp_path}")[0].header)["method"])
 print(sorted({{"torch", "mlflow", "pandas", "numpy", "matplotlib", "ray", "jinja2"}} & set(sys.modules)))
 """

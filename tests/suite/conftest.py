@@ -69,7 +69,7 @@ def run_pairs(standins_registered, pairs_data):
 @pytest.fixture(scope="module", autouse=True)
 def silent_mirror():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.tracking.LiveMirror", SilentMirror)
+        patch.setattr("reports.tracking.live.LiveMirror", SilentMirror)
         yield
 
 

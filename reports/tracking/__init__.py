@@ -1,0 +1,5 @@
+"""The MLflow mirror of the records.
+
+Records are the truth; MLflow shows them. One experiment per task, one run per cell and one per sweep, found again by
+their tags, so that mirroring twice, or after an interruption, continues the same run and adds nothing that is there.
+"""
