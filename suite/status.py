@@ -12,7 +12,7 @@ SHOWN_METRICS = 3
 
 
 def every_cell(home: Home) -> list[Header]:
-    """The headers of all cells with their state, those with a record first."""
+    """The headers of all cells with their state: those with a record, those begun, those of sweeps to run."""
     from reports.record import scan_records
 
     records, skipped = scan_records(home.records)
@@ -20,7 +20,35 @@ def every_cell(home: Home) -> list[Header]:
     headers += [{"cell": broken.path.name, "state": "failed", "reason": broken.reason} for broken in skipped]
     known = {header["cell"] for header in headers}
     folders = sorted(path for path in home.cells.glob("*") if path.is_dir())
-    return headers + [_unfinished(folder) for folder in folders if folder.name not in known]
+    headers += [_unfinished(folder) for folder in folders if folder.name not in known]
+    swept = _swept(home)
+    for header in headers:
+        said = swept.pop(header["cell"], {})
+        header["axis"] = header.get("axis") or said.get("axis")
+    return headers + list(swept.values())
+
+
+def _swept(home: Home) -> dict[str, Header]:
+    """What sweeps say of their cells, as if nobody had begun them."""
+    found: dict[str, Header] = {}
+    for path in sorted(home.sweeps.glob("*/sweep.json")):
+        said = read_json(path) or {"points": ()}
+        for point in said["points"]:
+            for seed, cell in point["cells"].items():
+                found.setdefault(
+                    cell,
+                    {
+                        **{key: said[key] for key in ("task", "layout", "preset", "protocol", "synthetic")},
+                        "cell": cell,
+                        "method": point["method"],
+                        "variant": point["variant"],
+                        "axis": " x ".join(point["values"]) or None,
+                        "seed": int(seed),
+                        "state": "planned",
+                        "reason": f"of sweep {said['sweep']}",
+                    },
+                )
+    return found
 
 
 def _unfinished(folder: Path) -> Header:

@@ -118,7 +118,10 @@ def forecast_json(sweep: Sweep, outlook: Forecast, at: Places) -> dict[str, Any]
     count, unit = outlook.count, _unit(at)
     return {
         "sweep": sweep.id,
-        "cells": [cell_json({**cell.header(), "state": outlook.states[cell.id]}) for cell in outlook.cells],
+        "cells": [
+            cell_json({**cell.header(), "state": outlook.states[cell.id], "axis": sweep.axis_of.get(cell.id)})
+            for cell in outlook.cells
+        ],
         "done": count[DONE],
         "to_do": len(outlook.cells) - count[DONE],
         "failed": count[FAILED],

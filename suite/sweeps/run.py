@@ -10,6 +10,7 @@ from suite.attempt import Header
 from suite.failures import read_failure
 from suite.home import Home
 from suite.lease import sweep_up
+from suite.plan import Cell
 from suite.sweeps.budget import Budget
 from suite.sweeps.driver import Driver
 from suite.sweeps.forecast import Costs
@@ -62,11 +63,15 @@ def run_sweep(
     queue = CellQueue(home, sweep.cells)
     mirror = LiveMirror(home.root)
     mirror.begin_sweep(declared)
+    for header in queue.outcome.values():
+        if header["state"] == "failed":  # by a driver that may have been killed before it could say so
+            mirror.start(header)
+            mirror.fail(header["cell"], header["reason"])
     stopped = None
     try:
         if not queue.is_over:
             stopped = _run_missing(home, sweep, queue, mirror, resources, jobs, address, budget)
-        outcome = Outcome([_header(cell, queue.outcome) for cell in sweep.cells], stopped)
+        outcome = Outcome([_header(sweep, cell, queue.outcome) for cell in sweep.cells], stopped)
         mirror.end_sweep(declared, _tables(home, declared), outcome.state)
         return outcome
     finally:
@@ -100,9 +105,10 @@ def _run_missing(
         sweep_up(folder for folder in home.train.glob("*") if folder.is_dir())
 
 
-def _header(cell: Any, outcome: Mapping[str, Header]) -> Header:
-    """How a cell ended, or that it waits."""
-    return outcome.get(cell.id) or {**cell.header(), "state": "planned", "reason": None}
+def _header(sweep: Sweep, cell: Cell, outcome: Mapping[str, Header]) -> Header:
+    """How a cell ended, or that it waits, and which axis it is a value of."""
+    header = outcome.get(cell.id) or {**cell.header(), "state": "planned", "reason": None}
+    return {**header, "axis": sweep.axis_of.get(cell.id)}
 
 
 def _tables(home: Home, declared: Mapping[str, Any]) -> dict[str, bytes]:
@@ -117,7 +123,7 @@ def _tables(home: Home, declared: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def every_sweep(home: Home) -> Iterator[MirroredSweep]:
-    """The sweeps of a home folder as the mirror shows them; those without a finished cell are left out."""
+    """The sweeps of a home folder as the mirror shows them."""
     from reports.ablations.declared import read_sweeps
     from reports.tracking.sweeps import MirroredSweep
 
@@ -125,5 +131,5 @@ def every_sweep(home: Home) -> Iterator[MirroredSweep]:
         cells = {cell for point in said["points"] for cell in point["cells"].values()}
         missing = [cell for cell in cells if not (home.records / cell).is_dir()]
         failed = any(read_failure(home.cells / cell) for cell in missing)
-        if files := _tables(home, said):
-            yield MirroredSweep(said, files, "failed" if failed else "stopped" if missing else "done")
+        state = "failed" if failed else "stopped" if missing else "done"
+        yield MirroredSweep(said, _tables(home, said), state)

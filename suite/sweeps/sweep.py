@@ -71,7 +71,22 @@ class Sweep:
         """Every cell once, seed by seed, so that a sweep that is cut off has whole answers for its first seeds."""
         count = len(self.request.seeds)
         found = (point.cells[number] for number in range(count) for point in self.points)
-        return list({cell.id: cell for cell in found}.values())
+        once: dict[str, Cell] = {}
+        for cell in found:
+            once.setdefault(cell.id, cell)
+        return list(once.values())
+
+    @cached_property
+    def axis_of(self) -> dict[str, str]:
+        """Cell -> the axis that it is a value of; those that no axis changes are not in it."""
+        found: dict[str, str] = {}
+        for point in reversed(self.points):
+            for cell in point.cells:
+                if point.variant.axis:
+                    found[cell.id] = point.variant.axis
+                else:
+                    found.pop(cell.id, None)
+        return found
 
     def reference(self, axis: Axis) -> Point:
         """The point that an axis's others are compared with: what is set when the axis is not."""

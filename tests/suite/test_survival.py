@@ -13,6 +13,7 @@ import pytest
 from reports.record import read_records
 from suite.train import STATE_FILE, resumable
 from tasks.layouts.registry import load_synthesiser
+from tests.suite.sweeps.sweeping import mlflow_runs, processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
 
@@ -40,22 +41,6 @@ def run(home, data, *more, method="amvur", **env):
     )
 
 
-def processes(home, title):
-    """Pids of this home's processes whose command line holds ``title``."""
-    mark = f"PALMARES_HOME={home}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (
-                title.encode() in (folder / "cmdline").read_bytes()
-                and mark in (folder / "environ").read_bytes()
-            ):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
 def wait_for(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -68,14 +53,6 @@ def wait_for(condition, seconds=240):
 def checkpoints(home):
     """The checkpoints that a training of this home would go on from."""
     return [path for folder in home.glob("train/*") for path in resumable(folder)]
-
-
-def mlflow_runs(home):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
-    experiments = [e.experiment_id for e in client.search_experiments() if e.name.startswith("palmares/")]
-    return client.search_runs(experiments) if experiments else []
 
 
 def test_a_run_survives_a_killed_worker_and_a_killed_driver(tmp_path, data):

@@ -1,58 +1,13 @@
 """``mlflow server`` in a process of its own, stopped and started while cells run."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-
 import pytest
 
 from reports.tracking.live import LiveMirror
 from reports.tracking.sync import sync
 from tests.reports.tracking.seeing import declaration, family, points, state_of, states, steps_of, wait_until
+from tests.reports.tracking.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-class Server:
-    """``mlflow server`` over one database; the same address whenever it is up."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-
-    @property
-    def uri(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1"}
-        where = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1")
-        kept = ("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db")
-        with (self.folder / "server.txt").open("a") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *where, *kept,
-                 "--artifacts-destination", str(self.folder / "artifacts")],
-                cwd=self.folder, env={**os.environ, **settings}, stdout=said, stderr=said,
-                start_new_session=True,
-            )  # fmt: skip
-        wait_until(self.answers, patience_s=240)
-
-    def answers(self):
-        assert self.process.poll() is None, (self.folder / "server.txt").read_text()
-        try:
-            return urllib.request.urlopen(f"{self.uri}/health", timeout=1).status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def stop(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @pytest.fixture
@@ -62,6 +17,7 @@ def server(home, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     made.start()
+    made.wait()
     yield made
     made.stop()
 
@@ -82,6 +38,7 @@ def test_a_server_that_is_killed_and_started_again_shows_every_cell_once(home, s
     mirror.start(missed)
     wait_until(lambda: mirror.gave_up)
     server.start()
+    server.wait()
     mirror.finish(fabricate(home / "records", seed=2))
     mirror.end_sweep(said, {"ablation.md": b"| depth |"}, "failed")
     mirror.close(timeout_s=240)

@@ -1,5 +1,6 @@
 """``palmares sweep`` over the stand-ins in processes of its own, followed from outside."""
 
+import contextlib
 import json
 import os
 import signal
@@ -93,10 +94,22 @@ def leftovers(home):
     return sorted(str(path.relative_to(home)) for pattern in patterns for path in home.glob(pattern))
 
 
-def mlflow_runs(home):
-    """Every run of the embedded mirror."""
+def processes(home, title):
+    """Pids of this home's processes whose command line holds ``title``."""
+    mark = f"PALMARES_HOME={home}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_titled = title.encode() in (folder / "cmdline").read_bytes()
+            if is_titled and mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+def mlflow_runs(home, uri=None):
+    """Every run of a server, or of the embedded mirror."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    client = MlflowClient(uri or f"sqlite:///{home}/mlflow.db")
     experiments = [e.experiment_id for e in client.search_experiments() if e.name.startswith("palmares/")]
     return client.search_runs(experiments, max_results=1000) if experiments else []

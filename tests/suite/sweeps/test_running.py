@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from suite.home import read_json
+from suite.home import read_json, write_json
 from tests.suite.sweeps.sweeping import (
     Sweeping,
     leftovers,
@@ -72,6 +72,24 @@ def test_mlflow_has_the_sweep_as_the_parent_of_its_cells(swept):
     assert {run.info.status for run in runs} == {"FINISHED"}
     axes = sorted({run.data.tags["palmares.axis"] for run in children})
     assert axes == ["default", "scale", "weight"]
+
+
+def test_status_knows_the_axis_of_every_cell_also_of_those_to_run(swept, standins_registered):
+    from suite.home import Home
+    from suite.status import every_cell
+
+    home, _ = swept
+    (said,) = home.glob("sweeps/*/sweep.json")
+    declared = read_json(said)
+    declared["points"][-1]["cells"]["7"] = "0123456789abcdef"
+    whole = said.read_text()
+    write_json(said, declared)
+    headers = {header["cell"]: header for header in every_cell(Home(home))}
+    said.write_text(whole)
+    assert len(headers) == CELLS + 1
+    assert (headers["0123456789abcdef"]["state"], headers["0123456789abcdef"]["axis"]) == ("planned", "scale")
+    axes = [header["axis"] for header in headers.values()]
+    assert (axes.count("weight"), axes.count("scale"), axes.count(None)) == (6, 3, 2)
 
 
 def test_the_report_has_the_ablations_of_the_sweep(swept):
