@@ -411,13 +411,21 @@ def check(method: str, as_json: bool) -> None:
 @seeds_option
 @workers_option
 def demo(seeds: list[int], workers: int) -> None:
-    """Synthetic data, every method at its tiny preset, the report; prints the leaderboard and the report's path."""
-    from suite.demo import requests
+    """Synthetic data, every method at its tiny preset, a small ablation each, the report; prints the leaderboard and
+    the report's path."""
+    from suite.demo import requests, sweeps
     from suite.reporting import FORMATS, make_report
+    from suite.sweeps.commands import find_sweep
+    from suite.sweeps.run import run_sweep
+    from suite.train import Resources
 
     home = Home.from_environment()
     home.require_writable()
     headers = _run(home, requests(seeds), workers, 0.0, None)
+    for request, axis in sweeps(seeds):
+        found, _ = find_sweep(home, request, (axis,), as_grid=False, make=True)
+        with quiet_stdout():
+            headers += run_sweep(home, found, Resources(0), jobs=1).headers
     click.echo(make_report(home, home.report, None, FORMATS))
     sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)
 

@@ -55,7 +55,7 @@ def plan(
     from suite.sweeps.plan import forecast, forecast_json, forecast_lines, places_here
 
     home = Home.from_environment()
-    found, is_made = _sweep(home, request, axes, as_grid, make=False)
+    found, is_made = find_sweep(home, request, axes, as_grid, make=False)
     outlook = forecast(home, found, Costs.of(home, {cell.method.name for cell in found.cells}))
     at = places_here(_resources(found, workers, gpus_per_worker), jobs)
     if as_json:
@@ -98,7 +98,7 @@ def sweep(
     limit = parse_budget(budget) if budget else None
     home = Home.from_environment()
     home.require_writable()
-    found, _ = _sweep(home, request, axes, as_grid, make=True)
+    found, _ = find_sweep(home, request, axes, as_grid, make=True)
     resources = _resources(found, workers, gpus_per_worker)
     with quiet_stdout():
         outcome = run_sweep(home, found, resources, jobs, address, limit)
@@ -134,7 +134,7 @@ def requeue(reason: str | None, overrides: dict[str, str], as_json: bool) -> Non
         click.echo("no failed cell" + (f" with '{reason}' in its reason" if reason else ""), err=True)
 
 
-def _sweep(
+def find_sweep(
     home: Home, request: Request, axes: tuple[str, ...], as_grid: bool, make: bool
 ) -> tuple[Sweep, bool]:
     """The sweep, and whether its data are there; they are made first where ``make`` says so."""
