@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+DATABASE = "mlflow.db"
 METRICS_PER_BATCH = 1000
 PARAMS_PER_BATCH = 100
 CLIENT_SETTINGS = {
@@ -31,7 +32,26 @@ CLIENT_SETTINGS = {
 
 def tracking_uri(home: Path) -> str:
     """``MLFLOW_TRACKING_URI`` when it is set, else the database in the home folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(home).resolve()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _embedded(Path(home).resolve())
+
+
+def _embedded(home: Path) -> str:
+    return f"sqlite:///{home}/{DATABASE}"
+
+
+def make_database(path: Path) -> None:
+    """A database with MLflow's tables, unless it is there.
+
+    MLflow takes seconds to make the tables, and cannot go on with those of a process that was killed meanwhile. So they
+    are made beside, and renamed when they are whole.
+    """
+    if path.exists():
+        return
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink()
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    connect(f"sqlite:///{beside}").search_experiments(max_results=1)
+    beside.rename(path)
 
 
 class Store:
@@ -43,6 +63,8 @@ class Store:
         self.uri = tracking_uri(self.home)
         self._experiments: dict[str, str] = {}
         with self._lock():
+            if self.uri == _embedded(self.home):
+                make_database(self.home / DATABASE)
             self.client = connect(self.uri)
             self.client.search_experiments(max_results=1)
 

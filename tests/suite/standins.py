@@ -24,7 +24,13 @@ def _shared(config):
 
 
 def _second(config):
-    return {**_shared(config), **_derived(config), "weight": config.weight, "deadly": config.deadly}
+    return {
+        **_shared(config),
+        **_derived(config),
+        "weight": config.weight,
+        "deadly": config.deadly,
+        "hungry": config.hungry,
+    }
 
 
 def _derived(config):
@@ -118,6 +124,8 @@ class RelayConfig(MethodConfig):
     """Changes how ``second`` is trained, not what it derives."""
     deadly: float = -1.0
     """At this weight, the process that trains ``second`` is killed."""
+    hungry: float = -1.0
+    """At this weight, the training of ``second`` runs out of memory."""
 
 
 class Map(nn.Module):
@@ -181,6 +189,8 @@ class Second(RelayStage):
     def loss(self, module, batch, progress):
         if self.config.weight == self.config.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.config.weight == self.config.hungry:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         terms = super().loss(module, batch, progress)
         return terms | {"total": (1 + self.config.weight) * terms["total"]}
 

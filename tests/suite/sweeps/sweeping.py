@@ -21,7 +21,7 @@ def environment(home, **more):
 def command(data, *arguments, method="relay"):
     """A sweep whose cells share the processes of two trials."""
     fixed = ("--task", "two_hands", "--data", str(data), "--jobs", "2", "--workers", "0", "--json")
-    return [sys.executable, "-m", "suite", "sweep", method, *arguments, *fixed]
+    return [sys.executable, "-m", "suite", "sweep", method, *fixed, *arguments]
 
 
 def sweep(home, data, *arguments, **more):
@@ -31,6 +31,12 @@ def sweep(home, data, *arguments, **more):
     )
     done.cells = json.loads(done.stdout) if done.stdout else []
     return done
+
+
+def palmares(home, *arguments):
+    """Any other command."""
+    line = [sys.executable, "-m", "suite", *arguments]
+    return subprocess.run(line, env=environment(home), cwd=SOURCES, capture_output=True, text=True)
 
 
 class Sweeping:

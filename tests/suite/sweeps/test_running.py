@@ -1,15 +1,21 @@
 """A sweep from its command: run once, found whole, stopped in good order, shared with another one."""
 
+import json
 import signal
+import subprocess
 import time
 
 import pytest
 
 from suite.home import read_json, write_json
 from tests.suite.sweeps.sweeping import (
+    SOURCES,
     Sweeping,
+    command,
+    environment,
     leftovers,
     mlflow_runs,
+    palmares,
     records,
     running_cells,
     sweep,
@@ -141,6 +147,75 @@ def test_a_cell_whose_process_is_killed_again_and_again_is_poison_and_the_sweep_
     assert (failure["kind"], failure["tries"]) == ("Killed", 3)
     again = sweep(home, pairs_data, "weight", "--set", "deadly=2.0")
     assert "begins" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "tries", "search", "right"),
+    [
+        ("hungry=2.0", "OutOfMemoryError", 3, "out of memory", "hungry=-1.0"),
+        (
+            "training.learning_rate=1e38",
+            "TrainingDivergedError",
+            1,
+            "not finite",
+            "training.learning_rate=0.01",
+        ),
+    ],
+)
+def test_failed_cells_are_put_back_by_reason_with_another_setting_and_stand_in_the_same_sweep(
+    tmp_path, pairs_data, wrong, kind, tries, search, right
+):
+    """What would end in the same way again is tried once, what may be an accident three times."""
+    done = sweep(tmp_path, pairs_data, "weight", "--set", wrong)
+    assert done.returncode == 1, done.stderr
+    failed = [cell for cell in done.cells if cell["state"] == "failed"]
+    failures = [read_json(path) for path in tmp_path.glob("cells/*/failure.json")]
+    assert failed
+    assert len(failures) == len(failed)
+    assert {(failure["kind"], failure["tries"]) for failure in failures} == {(kind, tries)}
+    assert all(search in cell["reason"] for cell in failed)
+    nothing = palmares(tmp_path, "requeue", "--reason", "the moon")
+    assert nothing.stderr.strip() == "no failed cell with 'the moon' in its reason"
+    assert len(
+        json.loads(palmares(tmp_path, "requeue", "--reason", search, "--set", right, "--json").stdout)
+    ) == len(failed)
+    again = sweep(tmp_path, pairs_data, "weight", "--set", wrong)
+    assert again.returncode == 0, again.stderr
+    assert {cell["state"] for cell in again.cells} == {"done"}
+    assert sum(right in cell["variant"] for cell in again.cells) == len(failed)
+
+
+def test_a_full_disk_stops_the_sweep_and_with_room_it_goes_on(tmp_path, pairs_data):
+    """On a small disk of its own, which takes the right to mount one."""
+    home = tmp_path / "disk"
+    home.mkdir()
+    script = FULL_DISK.format(home=home, sweep=" ".join(command(pairs_data, *AXES)))
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "bash", "-c", script],
+        env=environment(home), cwd=SOURCES, capture_output=True, text=True,
+    )  # fmt: skip
+    if "NO DISK" in done.stdout or "unshare" in done.stderr:
+        pytest.skip("no small disk can be mounted here")
+    first, second = done.stdout.split("FREED")
+    assert "FIRST 1" in first
+    assert "is full: free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "SECOND 0" in second
+    assert second.count('"state": "done"') == CELLS
+    assert "LEFT 0" in second
+
+
+FULL_DISK = """
+mount -t tmpfs -o size=24m tmpfs {home} || {{ echo NO DISK; exit; }}
+dd if=/dev/zero of={home}/filler bs=1k count=22000 2>/dev/null
+{sweep}
+echo FIRST $?
+echo FREED
+rm {home}/filler
+{sweep}
+echo SECOND $?
+echo LEFT $(ls {home}/cells {home}/train | grep -c '[0-9a-f]\\{{16\\}}')
+"""
 
 
 def trained(home):
