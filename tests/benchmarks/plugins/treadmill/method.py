@@ -8,20 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Method, Progress, Stage
-from methods.config import SingleStageConfig, TrainingConfig
+from methods.config import SingleStageConfig
 from tasks.hands.hand import HandModel
 from tests.benchmarks.plugins.treadmill.spec import SPEC, STAGE
 
 NUMBERS = 16_384
 """Of one round of sines: torch shares no fewer than 32,768 among threads."""
-STEPS_PER_EPOCH, BATCH = 10, 4
+STEPS_PER_EPOCH = 10
+"""Of the preset."""
 
 
 class TreadmillConfig(SingleStageConfig):
-    image_size_px: int = 32
-    training: TrainingConfig = TrainingConfig(
-        epochs=3, batch_size=BATCH, epoch_samples=BATCH * STEPS_PER_EPOCH, validation_samples=BATCH
-    )
     rounds: int = 100
     """Of sines, in a step."""
     lane: int = 0
