@@ -20,6 +20,8 @@ from suite import environment
 
 environment.apply()
 
+from suite.train import Resources  # noqa: E402
+
 
 class Times(NamedTuple):
     """Seconds of one fresh training: all of it, a step, an epoch's end."""
@@ -29,7 +31,7 @@ class Times(NamedTuple):
     epoch_end: float
 
 
-def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int) -> Times:
+def measure(resources: Resources, home_root: Path, data: Path, method: str, epochs: int) -> Times:
     """The times of one fresh training."""
     from suite.curves import read_curve
     from suite.data import open_source
@@ -37,7 +39,7 @@ def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int)
     from suite.plan import Request, make_cells
     from suite.stage_plan import planned_stages
     from suite.stages import StageCache
-    from suite.train import Resources, StageJob, train
+    from suite.train import StageJob, train
 
     home = Home(home_root)
     shutil.rmtree(home.stages, ignore_errors=True)
@@ -45,7 +47,6 @@ def measure(workers: int, home_root: Path, data: Path, method: str, epochs: int)
     request = Request(method, "single_hand", data=data, overrides=overrides)
     (cell,) = make_cells(request, open_source(home, "freihand", data))
     planned = planned_stages(cell)[0]
-    resources = Resources(workers, cpus_per_worker=1)
     job = StageJob.of(home, cell, planned, resources)
     started = time.perf_counter()
     train(job, resources)
@@ -83,8 +84,9 @@ def main() -> None:
         rows: dict[int, list[Times]] = {0: [], 1: []}
         for _ in range(options.rounds):
             for workers, measured in rows.items():
+                resources = Resources(workers, cpus_per_worker=1)
                 measured.append(
-                    measure(workers, root / "home", root / "data", options.method, options.epochs)
+                    measure(resources, root / "home", root / "data", options.method, options.epochs)
                 )
     show(rows, f"{options.method} tiny, {options.epochs} epochs, 1 thread, median of {options.rounds}")
 

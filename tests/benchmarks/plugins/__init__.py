@@ -1,0 +1,1 @@
+"""Methods that only benchmarks run, as somebody's plug-in."""
