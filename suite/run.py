@@ -54,12 +54,16 @@ def require_gpu(resources: Resources) -> None:
 
 
 def require_room(resources: Resources, cluster: dict[str, float]) -> None:
-    """Raise RequestError where so many workers can never be placed: Ray would wait for more machines forever."""
+    """Raise RequestError where so many workers can never be placed: Ray would wait for more machines forever.
+
+    Without any, the process that trains needs a place.
+    """
+    workers = max(1, resources.workers)
     for kind, each in {"CPU": 1.0, "GPU": resources.gpus_per_worker}.items():
         there = cluster.get(kind, 0.0)
-        if resources.workers * each > there:
+        if workers * each > there:
             raise RequestError(
-                f"--workers {resources.workers} with {each:g} {kind} each is more than there is here "
+                f"{workers} worker{'s' * (workers > 1)} with {each:g} {kind} each is more than there is here "
                 f"({there:g} {kind}): ask for less, or name a cluster with --address."
             )
 

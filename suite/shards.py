@@ -7,6 +7,7 @@ and split, which the workers of a training map into memory.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,7 +50,10 @@ def batches(start: int, stop: int) -> Iterator["torch.Tensor"]:
 def run_shards(
     work: Callable[[Shard], None], shards: Sequence[Shard], total: int, resources: Resources, show: Show
 ) -> None:
-    """Do the work of these shards, of ``total`` that there are; a task whose process dies is tried again."""
+    """Do the work of these shards, of ``total`` that there are; a task whose process dies is tried again.
+
+    No more of them at once than the run has CPUs: another one's workers may wait for theirs.
+    """
     before = total - len(shards)
     show(before, total)
     if resources.workers == 0:
@@ -59,12 +63,19 @@ def run_shards(
         return
     import ray
 
-    remote = ray.remote(num_cpus=1, num_gpus=resources.gpus_per_shard, max_retries=3)(_do)
-    pending = [remote.remote(work, shard) for shard in shards]
-    while pending:
+    remote = ray.remote(
+        num_cpus=1,
+        num_gpus=resources.gpus_per_shard,
+        max_retries=3,
+        scheduling_strategy="DEFAULT",  # a trial of Tune would have it in its own bundle, which is next to nothing
+    )(_do)
+    waiting = iter(shards)
+    pending = [remote.remote(work, shard) for shard in islice(waiting, resources.cpus)]
+    for done in range(before + 1, total + 1):
         finished, pending = ray.wait(pending, num_returns=1)
         ray.get(finished)
-        show(total - len(pending), total)
+        pending += [remote.remote(work, shard) for shard in islice(waiting, 1)]
+        show(done, total)
 
 
 def _do(work: Callable[[Shard], None], shard: Shard) -> None:

@@ -34,6 +34,11 @@ class Resources:
         return max(1, self.cpus_per_worker - 1)
 
     @property
+    def cpus(self) -> int:
+        """Of all workers."""
+        return max(1, self.workers) * self.cpus_per_worker
+
+    @property
     def gpus_per_shard(self) -> float:
         """Of a task over some samples: surfaces and scores are the CPU's work, so tasks share a GPU."""
         return min(self.gpus_per_worker, 0.25)

@@ -5,15 +5,21 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
+
+from suite.lease import STALE_S, Lease, alive, read_lease
 
 SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials of a sweep report states, not metrics
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+
+
+PREFIX = ".tune-"
 
 
 class Here:
@@ -29,12 +35,24 @@ class Here:
 @contextlib.contextmanager
 def tune_storage(room: Path) -> Iterator[str]:
     """Settings of Tune, and where it keeps its own state, which nobody reads again: every node must be able to write
-    there."""
+    there. What a driver left that was killed is removed."""
     os.environ.update(SETTINGS)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     room.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=".tune-", dir=room)
+    for left in room.glob(f"{PREFIX}*"):
+        if _is_left(left):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=room))
     try:
-        yield folder
+        with Lease(folder):
+            yield str(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left(folder: Path) -> bool:
+    if lease := read_lease(folder):
+        return not alive(lease)
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - folder.stat().st_mtime > STALE_S
+    return False

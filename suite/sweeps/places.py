@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from suite.train import Resources
 
-DRIVER_CPUS = 0.01
-"""What a trial asks for whose cell is trained by workers of its own."""
+NEXT_TO_NOTHING = {"memory": 1.0}
+"""A byte: what a trial asks for whose cell is trained by workers of its own. Tune does not take an empty bundle, and
+the smallest part of a CPU would be missing where workers need all of them."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Places:
     def of_trial(self) -> dict[str, float]:
         """What Tune reserves for a trial; workers of Ray Train reserve theirs themselves."""
         if self.resources.workers:
-            return {"cpu": DRIVER_CPUS}
+            return NEXT_TO_NOTHING
         gpus = {"gpu": self.resources.gpus_per_worker} if self.resources.gpus_per_worker else {}
         return {"cpu": float(self.resources.cpus_per_worker), **gpus}
 

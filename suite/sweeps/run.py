@@ -89,12 +89,15 @@ def _run_missing(
     budget: tuple[float, str] | None,
 ) -> str | None:
     """Run the queue's cells on Ray; returns why the sweep ended before its time, if it did."""
-    from clusters.local import ray_session
+    from clusters.local import may_grow, ray_session
+    from suite.run import require_room
 
     costs = Costs.of(home, {cell.method.name for cell in sweep.cells})
     waiting = [task.cell for task in queue.waiting.values()]
     try:
         with ray_session(address) as cluster, View(sweep, queue.outcome, costs) as view:
+            if not may_grow(address):
+                require_room(resources, cluster)
             at = places(resources, cluster, jobs)
             limit, unit = budget or (None, "cpuh")
             driver = Driver(home, queue, waiting, at, view, mirror, Budget(limit, unit, at.resources, costs))

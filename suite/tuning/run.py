@@ -35,13 +35,16 @@ def run_tuning(
 
     Raises RequestError where a trial finds that what was asked for does not exist.
     """
-    from clusters.local import ray_session
+    from clusters.local import may_grow, ray_session
+    from suite.run import require_room
 
     left = trials - sum(map(is_over, tuning.study(home).get_trials(deepcopy=False)))
     if left <= 0:
         return None
     try:
         with ray_session(address) as cluster:
+            if not may_grow(address):
+                require_room(resources, cluster)
             return _run(home, tuning, left, places(resources, cluster, jobs), early_stopping)
     finally:
         _clear(home, tuning)

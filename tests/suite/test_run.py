@@ -111,11 +111,11 @@ def test_cpus_are_split_among_the_workers():
     [
         (
             Resources(workers=3),
-            r"--workers 3 with 1 CPU each is more than there is here \(2 CPU\): ask for less, or",
+            r"3 workers with 1 CPU each is more than there is here \(2 CPU\): ask for less, or",
         ),
         (
             Resources(workers=1, gpus_per_worker=1),
-            r"--workers 1 with 1 GPU each is more than there is here \(0 GPU\)",
+            r"1 worker with 1 GPU each is more than there is here \(0 GPU\)",
         ),
     ],
 )

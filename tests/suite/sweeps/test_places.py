@@ -30,4 +30,4 @@ def test_what_fits(workers, gpus, jobs, cluster, count, cpus):
 def test_a_trial_holds_what_its_process_uses_and_next_to_nothing_where_workers_hold_it():
     here = places(Resources(0, gpus_per_worker=0.5), {"CPU": 8.0, "GPU": 1.0}, None)
     assert here.of_trial == {"cpu": 4.0, "gpu": 0.5}
-    assert places(Resources(2), {"CPU": 8.0}, None).of_trial == {"cpu": 0.01}
+    assert places(Resources(2), {"CPU": 8.0}, None).of_trial == {"memory": 1.0}, "no CPU that a worker needs"
