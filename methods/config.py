@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
@@ -76,41 +77,58 @@ class SingleStageConfig(MethodConfig):
 Config = TypeVar("Config", bound=MethodConfig)
 
 
-def resolve_config(model: type[Config], preset: dict[str, Any], overrides: dict[str, str]) -> Config:
-    """The validated config of a preset with ``a.b=value`` overrides. Raises RequestError for a bad key or value."""
-    merged = deepcopy(preset)
+def resolve_config(model: type[Config], preset: dict[str, Any], overrides: Mapping[str, str]) -> Config:
+    """The validated config of a preset with ``a.b=value`` overrides, each of which changes that key and nothing beside
+    it. Raises RequestError for a bad key or value."""
+    config = _validated(model, preset)
+    if not overrides:
+        return config
+    settings = config.model_dump()
     for key, text in overrides.items():
         check_key(model, key)
-        node = merged
-        *parents, leaf = key.split(".")
-        for name in parents:
-            node = node.setdefault(name, {})
-        try:
-            node[leaf] = read_yaml(text)
-        except yaml.YAMLError:
-            raise RequestError(f"bad value for '{key}': '{text}' is not YAML.") from None
+        settings = _with(settings, key.split("."), _value(key, text))
+    return _validated(model, settings)
+
+
+def _validated(model: type[Config], settings: Mapping[str, Any]) -> Config:
     try:
-        return model.model_validate(merged)
+        return model.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(f"bad value for '{where}': {first['msg']} (got {first['input']!r}).") from None
 
 
+def _with(settings: Mapping[str, Any] | None, path: Sequence[str], value: Any) -> dict[str, Any]:
+    """Nested settings with another value at a path."""
+    head, *rest = path
+    there = settings or {}
+    return {**there, head: _with(there.get(head), rest, value) if rest else value}
+
+
+@lru_cache(maxsize=4096)
+def _value(key: str, text: str) -> Any:
+    try:
+        return read_yaml(text)
+    except yaml.YAMLError:
+        raise RequestError(f"bad value for '{key}': '{text}' is not YAML.") from None
+
+
 def check_key(model: type[BaseModel], key: str) -> None:
-    """Raise RequestError unless the dotted key names a field, or a group of fields, of the model."""
-    known = list(field_keys(model))
+    """Raise RequestError unless the dotted key names a field of the model."""
+    known = field_keys(model)
     if key not in known:
         raise unknown_name("setting", key, known)
 
 
-def field_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+@lru_cache(maxsize=256)
+def field_keys(model: type[BaseModel], prefix: str = "") -> tuple[str, ...]:
     """Every dotted key of a model: its leaves."""
     keys: list[str] = []
     for name, info in model.model_fields.items():
         nested = next((t for t in (info.annotation, *get_args(info.annotation)) if _is_model(t)), None)
         keys += field_keys(nested, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
-    return keys
+    return tuple(keys)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -60,7 +60,7 @@ def forecast(home: Home, sweep: Sweep, costs: Costs) -> Forecast:
     planned = {cell.id: planned_stages(cell) for cell in to_do}
     uses = Counter(stage.key for stages in planned.values() for stage in stages)
     cache = StageCache(home)
-    made = {key for key in uses if cache.note(key) is not None}
+    made = {key for key in _names(home.stages) & set(uses) if cache.note(key) is not None}
     unmade = set(uses) - made
     each, left = [], set(unmade)
     for cell in to_do:

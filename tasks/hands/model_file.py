@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from tasks.errors import RequestError
 from tasks.hands.skeleton import MIRROR_POINT, MIRROR_ROTATION, PARENTS_MANO16, WRIST_LOOP, Side
@@ -138,6 +137,8 @@ def write_npz(data: HandModelData, path: Path | str) -> None:
 
 def write_pickle(data: HandModelData, path: Path | str) -> None:
     """Write the model as a protocol 2 pickle with MANO's names only, for other MANO loaders."""
+    from scipy import sparse
+
     content: dict[str, Any] = _mano_arrays(data)
     content["J_regressor"] = sparse.csc_matrix(content["J_regressor"])
     with Path(path).open("wb") as file:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from methods.config import MethodConfig, resolve_config
+from methods.config import MethodConfig, TrainingConfig, resolve_config
 from methods.yaml_words import read_yaml
 from tasks.errors import RequestError
 
@@ -41,3 +41,13 @@ def test_overrides_leave_the_preset_alone() -> None:
     preset = {"augment": {"colour": 0.1}}
     assert resolve_config(Switched, preset, {"augment.colour": "0.2"}).augment.colour == 0.2
     assert preset == {"augment": {"colour": 0.1}}
+
+
+class Nested(MethodConfig):
+    training: TrainingConfig = TrainingConfig(epochs=3, batch_size=4)
+
+
+def test_an_override_of_one_key_of_a_group_leaves_the_others_as_the_class_has_them() -> None:
+    assert resolve_config(Nested, {}, {"training.epochs": "5"}).training == TrainingConfig(
+        epochs=5, batch_size=4
+    )
