@@ -35,6 +35,10 @@ class Point:
     changed: tuple[tuple[int, Settings], ...] = ()
     """Seeds whose cells stand in for failed ones, and the settings that are others for them."""
 
+    def is_same(self, other: Point) -> bool:
+        """Whether both have the same cells: a value may be the default's own."""
+        return [cell.id for cell in self.cells] == [cell.id for cell in other.cells]
+
 
 @dataclass(frozen=True)
 class Sweep:

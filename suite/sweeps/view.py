@@ -126,7 +126,7 @@ class View:
             for axis in () if self.sweep.as_grid else self.sweep.axes:
                 branch = root.add(f"{axis.name}  [dim]{axis.metric}, expected: {axis.expect}[/]")
                 for point in self.sweep.of(axis):
-                    if point.cells != self.sweep.default.cells:
+                    if not point.is_same(self.sweep.default):
                         branch.add(self._point(_value_text(point), point))
             return root
 
