@@ -126,8 +126,9 @@ class View:
             for axis in () if self.sweep.as_grid else self.sweep.axes:
                 branch = root.add(f"{axis.name}  [dim]{axis.metric}, expected: {axis.expect}[/]")
                 for point in self.sweep.of(axis):
-                    if not point.is_same(self.sweep.default):
-                        branch.add(self._point(_value_text(point), point))
+                    name = _value_text(point)
+                    is_default = point.is_same(self.sweep.default)
+                    branch.add(f"{name}  [dim]the default[/]" if is_default else self._point(name, point))
             return root
 
     def _point(self, name: str, point: Point) -> Text:

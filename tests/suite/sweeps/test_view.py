@@ -41,9 +41,8 @@ def test_the_tree_has_a_branch_for_every_axis_and_a_mark_for_every_seed(view):
     assert sum("scale" in text and "expected: better" in text for text in lines) == 1
     assert "· 0" in line(view, "default")
     assert "· 1" in line(view, "default")
-    assert len(lines) == 1 + 1 + (1 + 3) + (1 + 1), (
-        "the default's own values are shown with the default alone"
-    )
+    assert len(lines) == 1 + 1 + (1 + 4) + (1 + 2)
+    assert line(view, "weight 0.0").endswith("the default"), "whose cells stand above"
 
 
 def test_a_running_cell_shows_what_it_is_at_its_loss_and_how_long_it_may_take(sweep):
