@@ -64,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _complain(str(error), WRONG_REQUEST)
     except click.ClickException as error:
         code = _complain(error.format_message(), WRONG_REQUEST)
+    except ConnectionError as error:
+        code = _complain(
+            f"no Ray cluster answers ({error}): 'ray status --address' tells whether it is up.", WRONG_REQUEST
+        )
     except (click.Abort, KeyboardInterrupt):
         code = _complain("stopped: the same command goes on from the last checkpoint.", STOPPED)
     except BrokenPipeError:

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.time
 
 AXES = ("weight", "--seeds", "0", "--set", "training.epochs=40")
 CELLS = 4
+RAY = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_RAY": "0123456789abcdef" * 4,
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # how long a head may be away: a minute unless told
+}
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Head:
@@ -23,9 +36,7 @@ class Head:
 
     def __init__(self, folder):
         self.home = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port, self.client_port = free_port(), free_port()
 
     @property
     def address(self):
@@ -34,12 +45,12 @@ class Head:
     def start(self):
         line = (
             "--head", "--node-ip-address=127.0.0.1", f"--port={self.port}", "--num-cpus=2", "--block",
-            "--include-dashboard=false", "--ray-client-server-port=0", f"--temp-dir={self.home}",
+            "--include-dashboard=false", f"--ray-client-server-port={self.client_port}", f"--temp-dir={self.home}",
             "--object-store-memory=200000000", "--disable-usage-stats",
         )  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ray.scripts.scripts", "start", *line],
-            env={**os.environ, "PALMARES_HOME": str(self.home)},
+            env={**os.environ, **RAY, "PALMARES_HOME": str(self.home)},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 120
@@ -58,22 +69,24 @@ class Head:
 
 
 @pytest.fixture
-def head(tmp_path_factory):
-    made = Head(tmp_path_factory.mktemp("r"))
-    made.start()
-    yield made
-    made.stop()
+def head():
+    """In a folder with a short name: the paths of Ray's sockets may not be long."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        made = Head(Path(folder))
+        made.start()
+        yield made
+        made.stop()
 
 
 def test_a_stopped_head_ends_the_sweep_and_the_same_command_goes_on_with_another(tmp_path, pairs_data, head):
-    run = Sweeping(tmp_path, pairs_data, *AXES, "--address", head.address)
+    """The head has not the environment of the sweep, whose method is a plug-in named there."""
+    run = Sweeping(tmp_path, pairs_data, *AXES, "--address", head.address, **RAY)
     run.wait_for(lambda: records(tmp_path))
     run.wait_for(lambda: running_cells(tmp_path))
     head.stop()
     assert run.end(seconds=180) != 0
-    print(run.stderr)
     head.start()
-    done = sweep(tmp_path, pairs_data, *AXES, "--address", head.address)
+    done = sweep(tmp_path, pairs_data, *AXES, "--address", head.address, **RAY)
     assert done.returncode == 0, done.stderr
     assert len(records(tmp_path)) == CELLS
     assert leftovers(tmp_path) == []
