@@ -135,13 +135,12 @@ def alive(lease: dict[str, Any]) -> bool:
     return lease["pid"] != os.getpid()
 
 
-def sweep_up(folders: Iterator[Path]) -> int:
-    """Remove the leases that dead holders left in these folders; returns how many."""
-    removed = 0
-    for folder in folders:
-        with _one_taker(folder):
-            holder = read_lease(folder)
-            if holder and not alive(holder):
-                (folder / LEASE_FILE).unlink(missing_ok=True)
-                removed += 1
-    return removed
+@contextmanager
+def unheld(folder: Path) -> Iterator[bool]:
+    """Whether no living process works in a folder; as long as this lasts none begins. A dead one's lease is removed."""
+    with _one_taker(folder):
+        holder = read_lease(folder)
+        free = not (holder and alive(holder))
+        if holder and free:
+            (folder / LEASE_FILE).unlink(missing_ok=True)
+        yield free

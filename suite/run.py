@@ -8,6 +8,7 @@ from suite.attempt import Header, attempt, is_recorded, recorded
 from suite.home import Home
 from suite.plan import Cell
 from suite.progress import say
+from suite.tidy import tidy
 from suite.train import Resources
 from tasks.errors import RequestError
 
@@ -40,6 +41,7 @@ def run_cells(
             runner.resources = share(resources, cluster)
             return [runner.header(cell) for cell in cells]
     finally:
+        tidy(home)
         mirror.close()
 
 

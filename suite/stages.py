@@ -34,11 +34,12 @@ class StageCache:
         return self.folder(key) / CURVE
 
     def publish(self, key: str, module: "nn.Module", curve: Path | None, note: dict[str, Any]) -> None:
-        """Put a trained stage into the cache; the first of several writers wins."""
+        """Put a trained stage into the cache; the first of several writers wins. Whoever writes holds its lease."""
         import torch
 
         beside = self.root / f".{key}.{os.getpid()}"
-        shutil.rmtree(beside, ignore_errors=True)
+        for abandoned in self.root.glob(f".{key}.*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         beside.mkdir(parents=True)
         torch.save(module.state_dict(), beside / WEIGHTS)
         if curve is not None and curve.exists():

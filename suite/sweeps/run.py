@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from suite.attempt import Header
 from suite.failures import read_failure
 from suite.home import Home
-from suite.lease import sweep_up
 from suite.plan import Cell
 from suite.sweeps.budget import Budget
 from suite.sweeps.driver import Driver
@@ -19,6 +18,7 @@ from suite.sweeps.queue import CellQueue
 from suite.sweeps.stop import CTRL_C, TERMINATED
 from suite.sweeps.sweep import Sweep, save
 from suite.sweeps.view import View
+from suite.tidy import tidy
 from suite.train import Resources
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _run_missing(
             driver.run()
             return driver.stop.reason
     finally:
-        sweep_up(home.cells / cell.id for cell in waiting)
-        sweep_up(folder for folder in home.train.glob("*") if folder.is_dir())
+        tidy(home)
 
 
 def _header(sweep: Sweep, cell: Cell, outcome: Mapping[str, Header]) -> Header:
