@@ -181,18 +181,12 @@ def run(request: "Request", workers: int, gpus_per_worker: float, address: str |
 def _run(
     home: Home, requests: list[Any], workers: int, gpus: float, address: str | None
 ) -> list[dict[str, Any]]:
-    from suite.data import open_source
-    from suite.plan import make_cells, resolve_names
-    from suite.progress import Progress
+    from suite.data import request_source
+    from suite.plan import make_cells
     from suite.run import run_cells
     from suite.train import Resources
 
-    cells = []
-    for request in requests:
-        layout = resolve_names(request)[2]
-        with Progress(f"data ({layout})", "samples") as show:
-            source = open_source(home, layout, request.data, request.size, show)
-        cells += make_cells(request, source)
+    cells = [cell for request in requests for cell in make_cells(request, request_source(home, request))]
     with quiet_stdout():
         return run_cells(home, cells, Resources(workers, gpus_per_worker=gpus), address)
 
@@ -417,17 +411,18 @@ def check(method: str, as_json: bool) -> None:
 def demo(seeds: list[int], workers: int) -> None:
     """Synthetic data, every method at its tiny preset, a small ablation each, the report; prints the leaderboard and
     the report's path."""
+    from suite.data import request_source
     from suite.demo import requests, sweeps
     from suite.reporting import FORMATS, make_report
-    from suite.sweeps.commands import find_sweep
     from suite.sweeps.run import run_sweep
+    from suite.sweeps.sweep import find_sweep
     from suite.train import Resources
 
     home = Home.from_environment()
     home.require_writable()
     headers = _run(home, requests(seeds), workers, 0.0, None)
     for request, axis in sweeps(seeds):
-        found, _ = find_sweep(home, request, (axis,), as_grid=False, make=True)
+        found = find_sweep(home, request, (axis,), request_source(home, request))
         with quiet_stdout():
             headers += run_sweep(home, found, Resources(0), jobs=1).headers
     click.echo(make_report(home, home.report, None, FORMATS))

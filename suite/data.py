@@ -10,6 +10,7 @@ from suite.home import Home, read_json, write_json
 from tasks.errors import RequestError
 
 if TYPE_CHECKING:
+    from suite.plan import Request
     from tasks.layouts.base import Layout
 
 DEFAULT_SIZE = 2000
@@ -23,6 +24,11 @@ class DataSource:
     root: Path
     fingerprint: str
     synthetic: bool
+
+    @classmethod
+    def unmade(cls, home: Home) -> "DataSource":
+        """Stands for synthetic data that are not there yet, in a plan."""
+        return cls(home.synthetic, "not made yet", synthetic=True)
 
 
 def open_source(
@@ -40,6 +46,25 @@ def open_source(
     root = data or synthetic_root(home, layout, size or DEFAULT_SIZE, progress)
     opened = open_layout(layout, root.absolute())
     return DataSource(opened.root, _fingerprint(opened, own=data is None), opened.synthetic)
+
+
+def request_source(home: Home, request: "Request") -> DataSource:
+    """The data of a request; synthetic ones are made where they are not there yet, and progress is shown."""
+    from suite.plan import resolve_names
+    from suite.progress import Progress
+
+    layout = resolve_names(request)[2]
+    with Progress(f"data ({layout})", "samples") as show:
+        return open_source(home, layout, request.data, request.size, show)
+
+
+def source_at_hand(home: Home, request: "Request") -> DataSource | None:
+    """The same where nothing has to be made for it, else None."""
+    from suite.plan import resolve_names
+
+    if request.data is not None:
+        return request_source(home, request)
+    return known_source(home, resolve_names(request)[2], None, request.size)
 
 
 def known_source(home: Home, layout: str, data: Path | None, size: int | None = None) -> DataSource | None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from suite.home import Home
-from suite.options import (
-    address_option,
-    gpus_option,
-    json_option,
-    pairs,
-    request_options,
-)
+from suite.options import address_option, gpus_option, json_option, pairs, request_options
 from suite.output import print_json, quiet_stdout
 
 if TYPE_CHECKING:
@@ -22,87 +19,101 @@ if TYPE_CHECKING:
     from suite.sweeps.sweep import Sweep
     from suite.train import Resources
 
-STOPPED = 130
-axes_argument = click.argument("axes", nargs=-1, metavar="[AXIS]...")
-grid_option = click.option("--grid", "as_grid", is_flag=True, help="Every combination of the axes' values.")
-jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Cells at once.  [default: what fits]")
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    help="Ray Train workers of a cell; 0: it trains in its trial's process.  [default: 0 for small cells, else 1]",
+SWEEP_OPTIONS = (
+    request_options,
+    click.argument("axes", nargs=-1, metavar="[AXIS]..."),
+    click.option("--grid", "as_grid", is_flag=True, help="Every combination of the axes' values."),
+    click.option("--jobs", type=click.IntRange(min=1), help="Cells at once.  [default: what fits]"),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Ray Train workers of a cell; 0: it trains in its trial's process.  [default: 0 for small cells, else 1]",
+    ),
+    gpus_option,
 )
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What ``plan`` and ``sweep`` are asked for."""
+
+    request: Request
+    axes: tuple[str, ...]
+    as_grid: bool
+    jobs: int | None
+    workers: int | None
+    gpus_per_worker: float
+
+    def resources(self, found: Sweep) -> Resources:
+        """What a cell may use: small ones have no workers of their own unless they are asked for."""
+        from suite.sweeps.sweep import is_small
+        from suite.train import Resources
+
+        workers = self.workers if self.workers is not None else 0 if is_small(found) else 1
+        return Resources(workers, gpus_per_worker=self.gpus_per_worker)
+
+
+def sweep_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of ``plan`` and ``sweep``, given to the command as one ``Asked``."""
+    names = [field.name for field in fields(Asked)[1:]]
+
+    @functools.wraps(command)
+    def called(request: Request, **options: Any) -> Any:
+        return command(Asked(request, **{name: options.pop(name) for name in names}), **options)
+
+    for option in reversed(SWEEP_OPTIONS):
+        called = option(called)
+    return called
+
+
 @click.command()
-@request_options
-@axes_argument
-@grid_option
-@jobs_option
-@workers_option
-@gpus_option
+@sweep_options
 @json_option
-def plan(
-    request: Request,
-    axes: tuple[str, ...],
-    as_grid: bool,
-    jobs: int | None,
-    workers: int | None,
-    gpus_per_worker: float,
-    as_json: bool,
-) -> None:
+def plan(asked: Asked, as_json: bool) -> None:
     """What a sweep over METHOD's declared axes (all, or those named) would run, share and cost. Starts nothing."""
+    from suite.data import DataSource, source_at_hand
     from suite.sweeps.forecast import Costs
     from suite.sweeps.plan import forecast, forecast_json, forecast_lines, places_here
+    from suite.sweeps.sweep import check_axes, find_sweep
 
     home = Home.from_environment()
-    found, is_made = find_sweep(home, request, axes, as_grid, make=False)
+    check_axes(asked.request, asked.axes)
+    source = source_at_hand(home, asked.request)
+    found = find_sweep(home, asked.request, asked.axes, source or DataSource.unmade(home), asked.as_grid)
     outlook = forecast(home, found, Costs.of(home, {cell.method.name for cell in found.cells}))
-    at = places_here(_resources(found, workers, gpus_per_worker), jobs)
+    at = places_here(asked.resources(found), asked.jobs)
     if as_json:
         print_json(forecast_json(found, outlook, at))
         return
     for line in forecast_lines(found, outlook, at):
         click.echo(line)
-    if not is_made:
+    if source is None:
         click.echo("the synthetic data are not made yet: a sweep makes them first.", err=True)
 
 
 @click.command()
-@request_options
-@axes_argument
-@grid_option
-@jobs_option
-@workers_option
-@gpus_option
+@sweep_options
 @address_option
 @click.option("--budget", help="Begin no more cells once so much is spent: 8gpuh, 2.5cpuh.")
 @json_option
-def sweep(
-    request: Request,
-    axes: tuple[str, ...],
-    as_grid: bool,
-    jobs: int | None,
-    workers: int | None,
-    gpus_per_worker: float,
-    address: str | None,
-    budget: str | None,
-    as_json: bool,
-) -> None:
+def sweep(asked: Asked, address: str | None, budget: str | None, as_json: bool) -> None:
     """Run METHOD's declared ablations (all, or the named axes), one axis at a time, under Ray Tune.
 
     Run again, it does only what is missing. palmares report shows the tables.
     """
+    from suite.data import request_source
     from suite.sweeps.budget import parse_budget
     from suite.sweeps.run import run_sweep
+    from suite.sweeps.sweep import check_axes, find_sweep
 
     limit = parse_budget(budget) if budget else None
     home = Home.from_environment()
     home.require_writable()
-    found, _ = find_sweep(home, request, axes, as_grid, make=True)
-    resources = _resources(found, workers, gpus_per_worker)
+    check_axes(asked.request, asked.axes)
+    found = find_sweep(home, asked.request, asked.axes, request_source(home, asked.request), asked.as_grid)
     with quiet_stdout():
-        outcome = run_sweep(home, found, resources, jobs, address, limit)
-    _show(found, outcome.headers, as_json)
+        outcome = run_sweep(home, found, asked.resources(found), asked.jobs, address, limit)
+    _show(outcome.headers, as_json)
     if outcome.stopped:
         click.echo(f"palmares: {outcome.stopped}: the same command goes on where it ended.", err=True)
     sys.exit(outcome.exit_code)
@@ -134,37 +145,7 @@ def requeue(reason: str | None, overrides: dict[str, str], as_json: bool) -> Non
         click.echo("no failed cell" + (f" with '{reason}' in its reason" if reason else ""), err=True)
 
 
-def find_sweep(
-    home: Home, request: Request, axes: tuple[str, ...], as_grid: bool, make: bool
-) -> tuple[Sweep, bool]:
-    """The sweep, and whether its data are there; they are made first where ``make`` says so."""
-    from suite.data import DataSource, known_source, open_source
-    from suite.plan import resolve_names
-    from suite.progress import Progress
-    from suite.sweeps.axes import choose
-    from suite.sweeps.sweep import make_sweep, with_changes
-
-    choose(request.method.rpartition("+")[2], axes)
-    layout = resolve_names(request)[2]
-    there = request.data is not None or known_source(home, layout, None, request.size) is not None
-    if make or there:
-        with Progress(f"data ({layout})", "samples") as show:
-            data = open_source(home, layout, request.data, request.size, show)
-    else:
-        data = DataSource(home.synthetic, "not made yet", synthetic=True)
-    return with_changes(home, make_sweep(request, axes, data, as_grid), data), there
-
-
-def _resources(found: Sweep, workers: int | None, gpus: float) -> Resources:
-    from suite.sweeps.sweep import is_small
-    from suite.train import Resources
-
-    if workers is None:
-        workers = 0 if is_small(found) else 1
-    return Resources(workers, gpus_per_worker=gpus)
-
-
-def _show(found: Sweep, headers: list[dict[str, Any]], as_json: bool) -> None:
+def _show(headers: list[dict[str, Any]], as_json: bool) -> None:
     from reports.record import cell_json
     from suite.status import describe
 

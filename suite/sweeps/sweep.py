@@ -117,6 +117,18 @@ def make_sweep(request: Request, names: Sequence[str], data: DataSource, as_grid
     return Sweep(request, axes, as_grid, points)
 
 
+def check_axes(request: Request, names: Sequence[str]) -> None:
+    """Raise RequestError for an unknown axis."""
+    choose(request.method.rpartition("+")[2], names)
+
+
+def find_sweep(
+    home: Home, request: Request, names: Sequence[str], data: DataSource, as_grid: bool = False
+) -> Sweep:
+    """The sweep as this home knows it: ``make_sweep`` with what was changed of its cells."""
+    return with_changes(home, make_sweep(request, names, data, as_grid), data)
+
+
 def with_changes(home: Home, sweep: Sweep, data: DataSource) -> Sweep:
     """The sweep with the cells that stand in for failed ones (``palmares requeue --set``)."""
     before = read_json(_file(home, sweep)) or {"points": []}

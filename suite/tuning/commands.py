@@ -57,6 +57,7 @@ def tune(
     A tuning evaluates nothing and fills no table: palmares run does, with the settings that it ends with. Run again, it
     goes on where it ended.
     """
+    from suite.data import request_source
     from suite.train import Resources
     from suite.tuning.run import run_tuning
     from suite.tuning.space import parse_space
@@ -66,7 +67,7 @@ def tune(
     home = Home.from_environment()
     home.require_writable()
     with quiet_stdout():
-        tuning = make_tuning(request, space, stage, loss, _data(home, request))
+        tuning = make_tuning(request, space, stage, loss, request_source(home, request))
         resources = Resources(workers, gpus_per_worker=gpus_per_worker)
         stopped = run_tuning(home, tuning, trials, resources, jobs, address, early_stopping)
     found = rows(tuning, home)
@@ -82,16 +83,6 @@ def tune(
         click.echo(f"palmares: {stopped}: the same command goes on where it ended.", err=True)
         sys.exit(130)
     sys.exit(0 if found else 1)
-
-
-def _data(home: Home, request: Request) -> Any:
-    from suite.data import open_source
-    from suite.plan import resolve_names
-    from suite.progress import Progress
-
-    layout = resolve_names(request)[2]
-    with Progress(f"data ({layout})", "samples") as show:
-        return open_source(home, layout, request.data, request.size, show)
 
 
 def _show(tuning: Tuning, found: list[dict[str, Any]]) -> None:
