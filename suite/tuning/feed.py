@@ -21,10 +21,12 @@ REASON_LETTERS = 300
 class Search(Here, OptunaSearch):
     """Optuna's sampler over the space, with the trials of earlier calls in mind."""
 
-    def __init__(self, tuning: Tuning, storage: Any, stop: Stop) -> None:
+    def __init__(self, tuning: Tuning, storage: Any, before: int, stop: Stop) -> None:
+        """``before`` trials there were: the same draws would come again from the same seed."""
         self.stop = stop
+        seed = (int(tuning.id[:8], 16) + before) % 2**32
         space = {key: values.distribution() for key, values in tuning.space.items()}
-        OptunaSearch.__init__(self, space, LOSS, "min", storage=storage, study_name=tuning.id)
+        OptunaSearch.__init__(self, space, LOSS, "min", storage=storage, study_name=tuning.id, seed=seed)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass a loss on to Optuna."""

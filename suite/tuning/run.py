@@ -38,19 +38,21 @@ def run_tuning(
     from clusters.local import may_grow, ray_session
     from suite.run import require_room
 
-    left = trials - sum(map(is_over, tuning.study(home).get_trials(deepcopy=False)))
+    before = tuning.study(home).get_trials(deepcopy=False)
+    left = trials - sum(map(is_over, before))
     if left <= 0:
         return None
     try:
         with ray_session(address) as cluster:
             if not may_grow(address):
                 require_room(resources, cluster)
-            return _run(home, tuning, left, places(resources, cluster, jobs), early_stopping)
+            at = places(resources, cluster, jobs)
+            return _run(home, tuning, left, len(before), at, early_stopping)
     finally:
         _clear(home, tuning)
 
 
-def _run(home: Home, tuning: Tuning, count: int, at: Places, early_stopping: bool) -> str | None:
+def _run(home: Home, tuning: Tuning, count: int, before: int, at: Places, early_stopping: bool) -> str | None:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
@@ -75,7 +77,7 @@ def _run(home: Home, tuning: Tuning, count: int, at: Places, early_stopping: boo
         tune.Tuner(
             tune.with_resources(trial, at.of_trial),
             tune_config=tune.TuneConfig(
-                search_alg=Search(tuning, storage(home, tuning), stop),
+                search_alg=Search(tuning, storage(home, tuning), before, stop),
                 scheduler=asha if early_stopping else FIFOScheduler(),
                 num_samples=count,
                 max_concurrent_trials=at.count,
