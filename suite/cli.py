@@ -23,7 +23,7 @@ from suite.options import (
     task_option,
     workers_option,
 )
-from suite.output import WORK_FAILED, print_json, quiet_stdout, show_cells
+from suite.output import STOPPED, WORK_FAILED, print_json, quiet_stdout, show_cells
 from suite.sweeps.commands import plan, requeue, sweep
 from suite.tuning.commands import tune
 from tasks.errors import RequestError, unknown_name
@@ -31,7 +31,7 @@ from tasks.errors import RequestError, unknown_name
 if TYPE_CHECKING:
     from suite.plan import Request
 
-WRONG_REQUEST, STOPPED = 2, 130
+WRONG_REQUEST = 2
 
 
 class Commands(click.Group):
@@ -64,10 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _complain(str(error), WRONG_REQUEST)
     except click.ClickException as error:
         code = _complain(error.format_message(), WRONG_REQUEST)
-    except ConnectionError as error:
-        code = _complain(
-            f"no Ray cluster answers ({error}): 'ray status --address' tells whether it is up.", WRONG_REQUEST
-        )
     except (click.Abort, KeyboardInterrupt):
         code = _complain("stopped: the same command goes on from the last checkpoint.", STOPPED)
     except BrokenPipeError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-WORK_FAILED = 1
+WORK_FAILED, STOPPED = 1, 130
 
 
 def print_json(value: Any) -> None:
@@ -31,16 +31,21 @@ def quiet_stdout() -> Iterator[None]:
         os.close(kept)
 
 
-def show_cells(headers: Sequence[dict[str, Any]], as_json: bool, one: bool = False) -> None:
-    """Print cells and exit: 1 where one is not done."""
+def print_cells(headers: Sequence[dict[str, Any]], as_json: bool, one: bool = False) -> None:
+    """Print cells, a line each or as JSON."""
     from reports.record import cell_json
 
     if as_json:
         shown = [cell_json(header) for header in headers]
         print_json(shown[0] if one else shown)
-    else:
-        from suite.status import describe
+        return
+    from suite.status import describe
 
-        for header in headers:
-            click.echo(describe(header))
+    for header in headers:
+        click.echo(describe(header))
+
+
+def show_cells(headers: Sequence[dict[str, Any]], as_json: bool, one: bool = False) -> None:
+    """Print cells and exit: 1 where one is not done."""
+    print_cells(headers, as_json, one)
     sys.exit(WORK_FAILED if any(header["state"] != "done" for header in headers) else 0)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from suite.attempt import Header, attempt, is_recorded, recorded
+from suite.cluster import on_cluster
 from suite.home import Home
 from suite.plan import Cell
 from suite.progress import say
@@ -33,11 +34,7 @@ def run_cells(
         if resources.workers == 0:
             require_gpu(resources)
             return [runner.header(cell) for cell in cells]
-        from clusters.local import may_grow, ray_session
-
-        with ray_session(address) as cluster:
-            if not may_grow(address):
-                require_room(resources, cluster)
+        with on_cluster(resources, address) as cluster:
             runner.resources = share(resources, cluster)
             return [runner.header(cell) for cell in cells]
     finally:
@@ -53,21 +50,6 @@ def require_gpu(resources: Resources) -> None:
         raise RequestError(
             "a GPU was asked for and torch finds none: leave out --gpus-per-worker ('palmares doctor' tells why)."
         )
-
-
-def require_room(resources: Resources, cluster: dict[str, float]) -> None:
-    """Raise RequestError where so many workers can never be placed: Ray would wait for more machines forever.
-
-    Without any, the process that trains needs a place.
-    """
-    workers = max(1, resources.workers)
-    for kind, each in {"CPU": 1.0, "GPU": resources.gpus_per_worker}.items():
-        there = cluster.get(kind, 0.0)
-        if workers * each > there:
-            raise RequestError(
-                f"{workers} worker{'s' * (workers > 1)} with {each:g} {kind} each is more than there is here "
-                f"({there:g} {kind}): ask for less, or name a cluster with --address."
-            )
 
 
 def share(resources: Resources, cluster: dict[str, float]) -> Resources:

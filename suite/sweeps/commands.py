@@ -12,7 +12,7 @@ import click
 
 from suite.home import Home
 from suite.options import address_option, gpus_option, json_option, pairs, request_options
-from suite.output import print_json, quiet_stdout
+from suite.output import print_cells, print_json, quiet_stdout
 
 if TYPE_CHECKING:
     from suite.plan import Request
@@ -113,7 +113,7 @@ def sweep(asked: Asked, address: str | None, budget: str | None, as_json: bool) 
     found = find_sweep(home, asked.request, asked.axes, request_source(home, asked.request), asked.as_grid)
     with quiet_stdout():
         outcome = run_sweep(home, found, asked.resources(found), asked.jobs, address, limit)
-    _show(outcome.headers, as_json)
+    print_cells(outcome.headers, as_json)
     if outcome.stopped:
         click.echo(f"palmares: {outcome.stopped}: the same command goes on where it ended.", err=True)
     sys.exit(outcome.exit_code)
@@ -143,14 +143,3 @@ def requeue(reason: str | None, overrides: dict[str, str], as_json: bool) -> Non
         click.echo(f"{cell['cell']}  planned  {cell['label']}")
     if not cells:
         click.echo("no failed cell" + (f" with '{reason}' in its reason" if reason else ""), err=True)
-
-
-def _show(headers: list[dict[str, Any]], as_json: bool) -> None:
-    from reports.record import cell_json
-    from suite.status import describe
-
-    if as_json:
-        print_json([cell_json(header) for header in headers])
-        return
-    for header in headers:
-        click.echo(describe(header))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from suite.attempt import Header
+from suite.cluster import on_cluster
 from suite.failures import read_failure
 from suite.home import Home
+from suite.output import STOPPED
 from suite.plan import Cell
 from suite.sweeps.budget import Budget
 from suite.sweeps.driver import Driver
@@ -44,7 +46,7 @@ class Outcome:
     def exit_code(self) -> int:
         """0 done; 1 a cell failed, or cells are left; 130 stopped by Ctrl-C."""
         if self.stopped in (CTRL_C, TERMINATED):
-            return 130
+            return STOPPED
         return 0 if self.state == "done" else 1
 
 
@@ -89,15 +91,10 @@ def _run_missing(
     budget: tuple[float, str] | None,
 ) -> str | None:
     """Run the queue's cells on Ray; returns why the sweep ended before its time, if it did."""
-    from clusters.local import may_grow, ray_session
-    from suite.run import require_room
-
     costs = Costs.of(home, {cell.method.name for cell in sweep.cells})
     waiting = [task.cell for task in queue.waiting.values()]
     try:
-        with ray_session(address) as cluster, View(sweep, queue.outcome, costs) as view:
-            if not may_grow(address):
-                require_room(resources, cluster)
+        with on_cluster(resources, address) as cluster, View(sweep, queue.outcome, costs) as view:
             at = places(resources, cluster, jobs)
             limit, unit = budget or (None, "cpuh")
             driver = Driver(home, queue, waiting, at, view, mirror, Budget(limit, unit, at.resources, costs))

@@ -9,7 +9,7 @@ import click
 
 from suite.home import Home
 from suite.options import address_option, gpus_option, json_option, pairs, request_options
-from suite.output import print_json, quiet_stdout
+from suite.output import STOPPED, print_json, quiet_stdout
 
 if TYPE_CHECKING:
     from suite.plan import Request
@@ -81,7 +81,7 @@ def tune(
         )
     if stopped:
         click.echo(f"palmares: {stopped}: the same command goes on where it ended.", err=True)
-        sys.exit(130)
+        sys.exit(STOPPED)
     sys.exit(0 if found else 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from suite.cluster import on_cluster
 from suite.home import Home
 from suite.lease import alive, read_lease
 from suite.progress import Progress
@@ -35,17 +36,12 @@ def run_tuning(
 
     Raises RequestError where a trial finds that what was asked for does not exist.
     """
-    from clusters.local import may_grow, ray_session
-    from suite.run import require_room
-
     before = tuning.study(home).get_trials(deepcopy=False)
     left = trials - sum(map(is_over, before))
     if left <= 0:
         return None
     try:
-        with ray_session(address) as cluster:
-            if not may_grow(address):
-                require_room(resources, cluster)
+        with on_cluster(resources, address) as cluster:
             at = places(resources, cluster, jobs)
             return _run(home, tuning, left, len(before), at, early_stopping)
     finally:

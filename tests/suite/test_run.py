@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from reports.record import read_record
+from suite.cluster import require_room
 from suite.data import open_source
 from suite.lease import Lease
 from suite.plan import Request, make_cells
-from suite.run import require_gpu, require_room, run_cells, share
+from suite.run import require_gpu, run_cells, share
 from suite.staging import curve_names
 from suite.status import describe, every_cell
 from suite.train import Resources
