@@ -3,16 +3,18 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 PREFIX = "PALMARES_"
+Machines = Callable[[], list[dict[str, float]]]
+"""Asks Ray what there is of each resource on every machine that is up by now."""
 
 
 @contextlib.contextmanager
-def ray_session(address: str | None = None) -> Iterator[dict[str, float]]:
-    """Connect to Ray, starting a local head where no address is given; yields the cluster's resources.
+def ray_session(address: str | None = None) -> Iterator[Machines]:
+    """Connect to Ray, starting a local head where no address is given; yields what tells the cluster's machines.
 
     Processes on a cluster have the environment of its nodes, and of this process what begins with ``PALMARES_``: which
     hand and which methods there are. A session that is already up is used and left up.
@@ -21,7 +23,7 @@ def ray_session(address: str | None = None) -> Iterator[dict[str, float]]:
     import ray
 
     if ray.is_initialized():
-        yield ray.cluster_resources()
+        yield machines
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if may_grow(address):
@@ -30,9 +32,25 @@ def ray_session(address: str | None = None) -> Iterator[dict[str, float]]:
     else:
         ray.init(object_store_memory=OBJECT_STORE_BYTES, include_dashboard=True, **quiet)
     try:
-        yield ray.cluster_resources()
+        yield machines
     finally:
         ray.shutdown()
+
+
+def machines() -> list[dict[str, float]]:
+    """What Ray counts of each resource on every machine that is up."""
+    import ray
+
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def head_address(address: str | None) -> str | None:
+    """``host:port`` of the head of the session that is up; None where a proxy (``ray://``) stands before it."""
+    import ray
+
+    if (address or os.environ.get("RAY_ADDRESS", "")).startswith("ray://"):
+        return None
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def may_grow(address: str | None) -> bool:

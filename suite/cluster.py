@@ -1,40 +1,55 @@
 """The Ray cluster that work runs on."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from suite.places import Machine, Places
+from suite.progress import say
 from suite.train import Resources
 from tasks.errors import RequestError
 
+if TYPE_CHECKING:
+    from clusters.local import Machines
+
 
 @contextlib.contextmanager
-def on_cluster(resources: Resources, address: str | None) -> Iterator[dict[str, float]]:
-    """Inside, Ray is up: the cluster at the address, or one started here; yields what there is of each resource.
+def on_cluster(resources: Resources, address: str | None) -> "Iterator[Machines]":
+    """Inside, Ray is up: the cluster at the address, or one started here; yields what tells its machines by now.
 
     Raises RequestError where none answers, and where so many workers can never be placed.
     """
-    from clusters.local import may_grow, ray_session
+    from clusters.head import watched_head
+    from clusters.local import head_address, may_grow, ray_session
 
     with contextlib.ExitStack() as session:
         try:
-            cluster = session.enter_context(ray_session(address))
+            machines = session.enter_context(ray_session(address))
         except ConnectionError as error:
             raise RequestError(f"no Ray cluster answers: {error}: check --address and RAY_ADDRESS.") from None
         if not may_grow(address):
-            require_room(resources, cluster)
-        yield cluster
+            require_room(resources, machines())
+        if reached := head_address(address):
+            session.enter_context(watched_head(reached, say))
+        yield machines
 
 
-def require_room(resources: Resources, cluster: dict[str, float]) -> None:
+def require_room(resources: Resources, machines: Sequence[Machine]) -> None:
     """Raise RequestError where so many workers can never be placed: Ray would wait for more machines forever.
 
     Without any, the process that trains needs a place.
     """
+    if Places(replace(resources, cpus_per_worker=1)).fit(1, machines):
+        return
+    each = {"CPU": 1.0} | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {})
+    there = {kind: sum(machine.get(kind, 0.0) for machine in machines) for kind in each}
     workers = max(1, resources.workers)
-    for kind, each in {"CPU": 1.0, "GPU": resources.gpus_per_worker}.items():
-        there = cluster.get(kind, 0.0)
-        if workers * each > there:
-            raise RequestError(
-                f"{workers} worker{'s' * (workers > 1)} with {each:g} {kind} each is more than there is here "
-                f"({there:g} {kind}): ask for less, or name a cluster with --address."
-            )
+    raise RequestError(
+        f"{workers} worker{'s' * (workers > 1)} with {_listed(each)} each is more than there is here "
+        f"({_listed(there)}): ask for less, or name a cluster with --address."
+    )
+
+
+def _listed(amounts: Mapping[str, float]) -> str:
+    return " and ".join(f"{amount:g} {kind}" for kind, amount in amounts.items())

@@ -1,12 +1,12 @@
 """Running cells one after the other. One failing cell stops no other."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from suite.attempt import Header, attempt, is_recorded, recorded
 from suite.cluster import on_cluster
 from suite.home import Home
+from suite.places import places
 from suite.plan import Cell
 from suite.progress import say
 from suite.tidy import tidy
@@ -34,8 +34,8 @@ def run_cells(
         if resources.workers == 0:
             require_gpu(resources)
             return [runner.header(cell) for cell in cells]
-        with on_cluster(resources, address) as cluster:
-            runner.resources = share(resources, cluster)
+        with on_cluster(resources, address) as machines:
+            runner.resources = places(resources, machines(), jobs=1).resources
             return [runner.header(cell) for cell in cells]
     finally:
         tidy(home)
@@ -50,12 +50,6 @@ def require_gpu(resources: Resources) -> None:
         raise RequestError(
             "a GPU was asked for and torch finds none: leave out --gpus-per-worker ('palmares doctor' tells why)."
         )
-
-
-def share(resources: Resources, cluster: dict[str, float]) -> Resources:
-    """Split the cluster's CPUs among the workers."""
-    cpus = int(cluster.get("CPU", 1)) // resources.workers
-    return replace(resources, cpus_per_worker=max(1, cpus))
 
 
 class Runner:

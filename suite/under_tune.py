@@ -15,6 +15,7 @@ from suite.lease import STALE_S, Lease, alive, read_lease
 SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials of a sweep report states, not metrics
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # how many begin at a time is ours as well
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 

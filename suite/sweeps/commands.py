@@ -73,7 +73,7 @@ def plan(asked: Asked, as_json: bool) -> None:
     """What a sweep over METHOD's declared axes (all, or those named) would run, share and cost. Starts nothing."""
     from suite.data import DataSource, source_at_hand
     from suite.sweeps.forecast import Costs
-    from suite.sweeps.plan import forecast, forecast_json, forecast_lines, places_here
+    from suite.sweeps.plan import forecast, forecast_json, forecast_lines, here
     from suite.sweeps.sweep import check_axes, find_sweep
 
     home = Home.from_environment()
@@ -81,11 +81,11 @@ def plan(asked: Asked, as_json: bool) -> None:
     source = source_at_hand(home, asked.request)
     found = find_sweep(home, asked.request, asked.axes, source or DataSource.unmade(home), asked.as_grid)
     outlook = forecast(home, found, Costs.of(home, {cell.method.name for cell in found.cells}))
-    at = places_here(asked.resources(found), asked.jobs)
+    room = here(asked.resources(found), asked.jobs)
     if as_json:
-        print_json(forecast_json(found, outlook, at))
+        print_json(forecast_json(found, outlook, room))
         return
-    for line in forecast_lines(found, outlook, at):
+    for line in forecast_lines(found, outlook, room):
         click.echo(line)
     if source is None:
         click.echo("the synthetic data are not made yet: a sweep makes them first.", err=True)

@@ -15,9 +15,9 @@ from typing import Any
 from suite.attempt import Header, recorded
 from suite.failures import DISK_FULL
 from suite.home import Home
+from suite.places import Room
 from suite.plan import Cell
 from suite.sweeps.budget import Budget
-from suite.sweeps.places import Places
 from suite.sweeps.queue import CellQueue
 from suite.sweeps.stop import Stop
 from suite.sweeps.trial import run_trial
@@ -38,19 +38,13 @@ class Driver:
         home: Home,
         queue: CellQueue,
         cells: Sequence[Cell],
-        at: Places,
+        room: Room,
         view: View,
         mirror: Any,
         budget: Budget,
     ) -> None:
-        self.home, self.queue, self.at, self.view, self.mirror, self.budget = (
-            home,
-            queue,
-            at,
-            view,
-            mirror,
-            budget,
-        )
+        self.home, self.queue, self.room = home, queue, room
+        self.view, self.mirror, self.budget = view, mirror, budget
         self.cells = {cell.id: cell for cell in cells}
         self.stop = Stop()
         self._watches: dict[str, Watch] = {}
@@ -62,15 +56,18 @@ class Driver:
         from suite.sweeps.feed import Feed, StopAll
 
         trial = tune.with_parameters(
-            run_trial, home=self.home, cells=self.cells, resources=self.at.resources, directory=os.getcwd()
+            run_trial,
+            home=self.home,
+            cells=self.cells,
+            resources=self.room.at.resources,
+            directory=os.getcwd(),
         )
         with tune_storage(self.home.sweeps) as storage, self._following(), self.stop.on_signals():
             tune.Tuner(
-                tune.with_resources(trial, self.at.of_trial),
+                tune.with_resources(trial, self.room.at.of_trial),
                 tune_config=tune.TuneConfig(
                     search_alg=Feed(self),
                     num_samples=-1,
-                    max_concurrent_trials=self.at.count,
                     reuse_actors=True,
                 ),
                 run_config=tune.RunConfig(
@@ -84,7 +81,9 @@ class Driver:
 
     def take(self) -> Cell | None:
         """The next cell, where one can begin."""
-        if self.stop.reason or (cell := self.queue.take()) is None:
+        if self.stop.reason or len(self.queue.running) >= self.room.count:
+            return None
+        if (cell := self.queue.take()) is None:
             return None
         if not self.budget.allows(cell, [task.cell for task in self.queue.running.values()]):
             self.queue.put_back(cell)

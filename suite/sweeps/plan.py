@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +12,12 @@ from typing import Any
 from suite.failures import is_final, read_failure
 from suite.home import Home
 from suite.lease import alive, read_lease
+from suite.places import Places, Room, places
 from suite.plan import Cell
 from suite.stage_plan import planned_stages
 from suite.stages import StageCache
 from suite.sweeps.budget import devices
 from suite.sweeps.forecast import Costs
-from suite.sweeps.places import Places, places
 from suite.sweeps.sweep import Sweep, with_sources
 from suite.sweeps.view import duration
 from suite.train import Resources
@@ -104,18 +105,18 @@ def _begun(home: Home, cell: str) -> str:
     return FAILED if failure and is_final(failure) else PLANNED
 
 
-def places_here(resources: Resources, jobs: int | None) -> Places:
-    """Those of this machine; a cluster's are known once it is asked."""
-    return places(
-        resources, {"CPU": float(os.cpu_count() or 1), "GPU": resources.gpus_per_worker * (jobs or 1)}, jobs
-    )
+def here(resources: Resources, jobs: int | None) -> Room:
+    """The room on this machine; a cluster's is known once it is asked. GPUs are taken to be there."""
+    gpus = math.ceil(resources.gpus_per_worker * max(1, resources.workers) * (jobs or 1))
+    machine = {"CPU": float(os.cpu_count() or 1), "GPU": float(gpus)}
+    return Room(places(resources, [machine], jobs), lambda: [machine])
 
 
-def forecast_json(sweep: Sweep, outlook: Forecast, at: Places) -> dict[str, Any]:
+def forecast_json(sweep: Sweep, outlook: Forecast, room: Room) -> dict[str, Any]:
     """The forecast for programs."""
     from reports.record import cell_json
 
-    count, unit = outlook.count, _unit(at)
+    count, unit = outlook.count, _unit(room.at)
     return {
         "sweep": sweep.id,
         "cells": [
@@ -130,26 +131,26 @@ def forecast_json(sweep: Sweep, outlook: Forecast, at: Places) -> dict[str, Any]
         "stages_shared": outlook.shared,
         "cost": {
             "seconds": outlook.seconds,
-            f"{unit}_hours": outlook.seconds * devices(at.resources, f"{unit}h") / 3600,
-            "finish_s": outlook.finish_s(at.count),
-            "at_once": at.count,
+            f"{unit}_hours": outlook.seconds * devices(room.at.resources, f"{unit}h") / 3600,
+            "finish_s": outlook.finish_s(room.count),
+            "at_once": room.count,
             "cells_of_unknown_cost": outlook.unknown,
         },
     }
 
 
-def forecast_lines(sweep: Sweep, outlook: Forecast, at: Places) -> Iterator[str]:
+def forecast_lines(sweep: Sweep, outlook: Forecast, room: Room) -> Iterator[str]:
     """The forecast for people."""
-    count, unit = outlook.count, _unit(at)
+    count, unit = outlook.count, _unit(room.at)
     to_do = len(outlook.cells) - count[DONE]
     failed = f", {count[FAILED]} failed (palmares requeue puts them back)" if count[FAILED] else ""
     yield f"{sweep.name}, sweep {sweep.id}"
     yield f"cells   {len(outlook.cells):,}: {count[DONE]:,} done, {to_do:,} to do{failed}"
     yield f"stages  {outlook.to_train:,} to train; {outlook.cached:,} cached, {outlook.shared:,} shared between cells"
     if outlook.unknown < to_do:
-        hours = outlook.seconds * devices(at.resources, f"{unit}h") / 3600
-        finish = duration(outlook.finish_s(at.count))
-        yield f"cost    about {hours:.1f} {unit.upper()}-hours, {finish} with {at.count} at once"
+        hours = outlook.seconds * devices(room.at.resources, f"{unit}h") / 3600
+        finish = duration(outlook.finish_s(room.count))
+        yield f"cost    about {hours:.1f} {unit.upper()}-hours, {finish} with {room.count} at once"
     if outlook.unknown:
         yield f"        {outlook.unknown:,} cells of unknown cost: nothing of their kind has finished yet"
 

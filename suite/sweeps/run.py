@@ -11,11 +11,11 @@ from suite.cluster import on_cluster
 from suite.failures import read_failure
 from suite.home import Home
 from suite.output import STOPPED
+from suite.places import Room, places
 from suite.plan import Cell
 from suite.sweeps.budget import Budget
 from suite.sweeps.driver import Driver
 from suite.sweeps.forecast import Costs
-from suite.sweeps.places import places
 from suite.sweeps.queue import CellQueue
 from suite.sweeps.stop import CTRL_C, TERMINATED
 from suite.sweeps.sweep import Sweep, save
@@ -94,10 +94,11 @@ def _run_missing(
     costs = Costs.of(home, {cell.method.name for cell in sweep.cells})
     waiting = [task.cell for task in queue.waiting.values()]
     try:
-        with on_cluster(resources, address) as cluster, View(sweep, queue.outcome, costs) as view:
-            at = places(resources, cluster, jobs)
+        with on_cluster(resources, address) as machines, View(sweep, queue.outcome, costs) as view:
+            room = Room(places(resources, machines(), jobs), machines)
             limit, unit = budget or (None, "cpuh")
-            driver = Driver(home, queue, waiting, at, view, mirror, Budget(limit, unit, at.resources, costs))
+            spendable = Budget(limit, unit, room.at.resources, costs)
+            driver = Driver(home, queue, waiting, room, view, mirror, spendable)
             driver.run()
             return driver.stop.reason
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.search.optuna import OptunaSearch
 
+from suite.places import Room
 from suite.progress import Progress, say
 from suite.sweeps.stop import Stop
 from suite.tuning.space import settings
@@ -21,12 +22,21 @@ REASON_LETTERS = 300
 class Search(Here, OptunaSearch):
     """Optuna's sampler over the space, with the trials of earlier calls in mind."""
 
-    def __init__(self, tuning: Tuning, storage: Any, before: int, stop: Stop) -> None:
+    def __init__(self, tuning: Tuning, storage: Any, before: int, stop: Stop, room: Room) -> None:
         """``before`` trials there were: the same draws would come again from the same seed."""
-        self.stop = stop
+        self.stop, self.room = stop, room
+        self._running: set[str] = set()
         seed = (int(tuning.id[:8], 16) + before) % 2**32
         space = {key: values.distribution() for key, values in tuning.space.items()}
         OptunaSearch.__init__(self, space, LOSS, "min", storage=storage, study_name=tuning.id, seed=seed)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """What to try next; None where there is no room now."""
+        if len(self._running) >= self.room.count:
+            return None
+        self._running.add(trial_id)
+        drawn: dict[str, Any] | None = OptunaSearch.suggest(self, trial_id)
+        return drawn
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass a loss on to Optuna."""
@@ -37,6 +47,7 @@ class Search(Here, OptunaSearch):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell Optuna, unless the trial was cut off with all the others: its last loss says little."""
+        self._running.discard(trial_id)
         if self.stop.at_once:
             return
         failed = error or REASON in (result or {})

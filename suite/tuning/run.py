@@ -8,10 +8,10 @@ import shutil
 from suite.cluster import on_cluster
 from suite.home import Home
 from suite.lease import alive, read_lease
+from suite.places import Room, places
 from suite.progress import Progress
 from suite.stage_plan import planned_stages
 from suite.stages import StageCache
-from suite.sweeps.places import Places, places
 from suite.sweeps.stop import Stop
 from suite.train import Resources
 from suite.tuning.trial import run_trial
@@ -41,14 +41,14 @@ def run_tuning(
     if left <= 0:
         return None
     try:
-        with on_cluster(resources, address) as cluster:
-            at = places(resources, cluster, jobs)
-            return _run(home, tuning, left, len(before), at, early_stopping)
+        with on_cluster(resources, address) as machines:
+            room = Room(places(resources, machines(), jobs), machines)
+            return _run(home, tuning, left, len(before), room, early_stopping)
     finally:
         _clear(home, tuning)
 
 
-def _run(home: Home, tuning: Tuning, count: int, before: int, at: Places, early_stopping: bool) -> str | None:
+def _run(home: Home, tuning: Tuning, count: int, before: int, room: Room, early_stopping: bool) -> str | None:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
@@ -57,7 +57,7 @@ def _run(home: Home, tuning: Tuning, count: int, before: int, at: Places, early_
 
     stop = Stop()
     trial = tune.with_parameters(
-        run_trial, home=home, tuning=tuning, resources=at.resources, directory=os.getcwd()
+        run_trial, home=home, tuning=tuning, resources=room.at.resources, directory=os.getcwd()
     )
     asha = ASHAScheduler(
         PERCENT,
@@ -71,13 +71,12 @@ def _run(home: Home, tuning: Tuning, count: int, before: int, at: Places, early_
     with tune_storage(home.tunings) as folder, stop.on_signals(), Progress("tuning", "trials") as show:
         teller = Teller(tuning, count, stop, show)
         tune.Tuner(
-            tune.with_resources(trial, at.of_trial),
+            tune.with_resources(trial, room.at.of_trial),
             tune_config=tune.TuneConfig(
-                search_alg=Search(tuning, storage(home, tuning), before, stop),
+                search_alg=Search(tuning, storage(home, tuning), before, stop, room),
                 scheduler=asha if early_stopping else FIFOScheduler(),
                 num_samples=count,
-                max_concurrent_trials=at.count,
-                reuse_actors=at.resources.workers == 0,
+                reuse_actors=room.at.resources.workers == 0,
             ),
             run_config=tune.RunConfig(
                 name="trials",

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from suite.cluster import on_cluster
+from suite.cluster import on_cluster, require_room
 from suite.train import Resources
 from tasks.errors import RequestError
 
@@ -18,23 +18,46 @@ def cluster(monkeypatch):
     def session(address):
         if wrong:
             raise wrong[0]
-        yield {"CPU": 2.0}
+        yield lambda: [{"CPU": 2.0}]
 
     monkeypatch.setattr("clusters.local.ray_session", session)
+    monkeypatch.setattr("clusters.local.head_address", lambda address: None)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     return wrong
 
 
 def test_what_there_is_of_it_is_told(cluster):
-    with on_cluster(Resources(2), None) as there:
-        assert there == {"CPU": 2.0}
+    with on_cluster(Resources(2), None) as machines:
+        assert machines() == [{"CPU": 2.0}]
 
 
-def test_workers_that_can_never_be_placed_are_refused_unless_the_cluster_may_grow(cluster):
-    with pytest.raises(RequestError, match="3 workers with 1 CPU each"), on_cluster(Resources(3), None):
+@pytest.mark.parametrize(
+    ("resources", "complaint"),
+    [
+        (
+            Resources(workers=3),
+            r"3 workers with 1 CPU each is more than there is here \(2 CPU\): ask for less, or",
+        ),
+        (
+            Resources(workers=0, gpus_per_worker=1),
+            r"1 worker with 1 CPU and 1 GPU each is more than there is here \(2 CPU and 0 GPU\)",
+        ),
+    ],
+)
+def test_workers_that_can_never_be_placed_are_refused_unless_the_cluster_may_grow(
+    cluster, resources, complaint
+):
+    with pytest.raises(RequestError, match=complaint), on_cluster(resources, None):
         pass
-    with on_cluster(Resources(3), "10.0.0.1:6379"):
+    with on_cluster(resources, "10.0.0.1:6379"):
         pass
+
+
+def test_a_part_of_a_gpu_never_lies_on_two():
+    machine = {"CPU": 4.0, "GPU": 2.0}
+    require_room(Resources(workers=4, gpus_per_worker=0.5), [machine])
+    with pytest.raises(RequestError, match="3 workers"):
+        require_room(Resources(workers=3, gpus_per_worker=0.6), [machine])
 
 
 def test_an_address_where_nobody_answers_is_refused(cluster):

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from reports.record import read_record
-from suite.cluster import require_room
 from suite.data import open_source
 from suite.lease import Lease
 from suite.plan import Request, make_cells
-from suite.run import require_gpu, run_cells, share
+from suite.run import require_gpu, run_cells
 from suite.staging import curve_names
 from suite.status import describe, every_cell
 from suite.train import Resources
@@ -100,33 +99,6 @@ def test_seeds_share_nothing_but_the_data(home, data):
     keys = {header["stages"][0]["key"] for header in headers}
     assert len(keys) == 2
     assert len({header["cell"] for header in headers}) == 2
-
-
-def test_cpus_are_split_among_the_workers():
-    assert share(Resources(workers=2), {"CPU": 16.0}).cpus_per_worker == 8
-    assert share(Resources(workers=4), {"CPU": 2.0}).cpus_per_worker == 1
-
-
-@pytest.mark.parametrize(
-    ("resources", "complaint"),
-    [
-        (
-            Resources(workers=3),
-            r"3 workers with 1 CPU each is more than there is here \(2 CPU\): ask for less, or",
-        ),
-        (
-            Resources(workers=1, gpus_per_worker=1),
-            r"1 worker with 1 GPU each is more than there is here \(0 GPU\)",
-        ),
-    ],
-)
-def test_workers_that_can_never_be_placed_are_refused_before_ray_waits_for_them(resources, complaint):
-    with pytest.raises(RequestError, match=complaint):
-        require_room(resources, {"CPU": 2.0})
-
-
-def test_workers_that_fit_are_not_refused():
-    require_room(Resources(workers=4, gpus_per_worker=0.5), {"CPU": 4.0, "GPU": 2.0})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
