@@ -151,7 +151,7 @@ def on_host(value: "torch.Tensor | Ragged") -> Field:
     if isinstance(value, Ragged):
         return value
     value = value.float() if value.is_floating_point() else value
-    return np.asarray(value.cpu())
+    return np.asarray(value.detach().cpu())
 
 
 def evaluate_shard(job: EvaluationJob, number: int) -> None:

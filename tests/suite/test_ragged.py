@@ -119,4 +119,5 @@ def test_a_prediction_on_a_device_of_lower_precision_comes_in_float32():
 
     assert on_host(torch.ones(2, dtype=torch.bfloat16)).dtype == np.float32
     assert on_host(torch.ones(2, dtype=torch.int32)).dtype == np.int32
+    assert on_host(torch.nn.Parameter(torch.ones(2, 2))[0]).tolist() == [1, 1], "a part of a weight"
     assert on_host(torch.ones(2, dtype=torch.bool)).dtype == np.bool_
