@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,6 +44,18 @@ class Asked:
     workers: int | None
     gpus_per_worker: float
 
+    def scored(self) -> Asked:
+        """The same with the protocol that measures what the axes ask about; says so where it is not the official one.
+
+        Raises RequestError for an unknown axis.
+        """
+        from suite.sweeps.scored import scored
+
+        request, said = scored(self.request, self.axes)
+        for line in said:
+            click.echo(line, err=True)
+        return replace(self, request=request)
+
     def resources(self, found: Sweep) -> Resources:
         """What a cell may use: small ones have no workers of their own unless they are asked for."""
         from suite.sweeps.sweep import is_small
@@ -74,10 +86,10 @@ def plan(asked: Asked, as_json: bool) -> None:
     from suite.data import DataSource, source_at_hand
     from suite.sweeps.forecast import Costs
     from suite.sweeps.plan import forecast, forecast_json, forecast_lines, here
-    from suite.sweeps.sweep import check_axes, find_sweep
+    from suite.sweeps.sweep import find_sweep
 
     home = Home.from_environment()
-    check_axes(asked.request, asked.axes)
+    asked = asked.scored()
     source = source_at_hand(home, asked.request)
     found = find_sweep(home, asked.request, asked.axes, source or DataSource.unmade(home), asked.as_grid)
     outlook = forecast(home, found, Costs.of(home, {cell.method.name for cell in found.cells}))
@@ -104,12 +116,12 @@ def sweep(asked: Asked, address: str | None, budget: str | None, as_json: bool) 
     from suite.data import request_source
     from suite.sweeps.budget import parse_budget
     from suite.sweeps.run import run_sweep
-    from suite.sweeps.sweep import check_axes, find_sweep
+    from suite.sweeps.sweep import find_sweep
 
     limit = parse_budget(budget) if budget else None
     home = Home.from_environment()
     home.require_writable()
-    check_axes(asked.request, asked.axes)
+    asked = asked.scored()
     found = find_sweep(home, asked.request, asked.axes, request_source(home, asked.request), asked.as_grid)
     with quiet_stdout():
         outcome = run_sweep(home, found, asked.resources(found), asked.jobs, address, limit)

@@ -117,11 +117,6 @@ def make_sweep(request: Request, names: Sequence[str], data: DataSource, as_grid
     return Sweep(request, axes, as_grid, points)
 
 
-def check_axes(request: Request, names: Sequence[str]) -> None:
-    """Raise RequestError for an unknown axis."""
-    choose(request.method.rpartition("+")[2], names)
-
-
 def find_sweep(
     home: Home, request: Request, names: Sequence[str], data: DataSource, as_grid: bool = False
 ) -> Sweep:
