@@ -358,18 +358,19 @@ def report(out: Path | None, task: str | None, formats: str, verify: bool) -> No
 @cli.command()
 @json_option
 def sync(as_json: bool) -> None:
-    """Mirror every record and failure to the MLflow server now configured; running it twice changes nothing."""
+    """Mirror records, failures, sweeps and tunings to the MLflow server now configured; twice changes nothing more."""
     from dataclasses import asdict
 
     from reports.tracking.store import tracking_uri
     from reports.tracking.sync import sync as mirror_all
     from suite.status import every_cell
     from suite.sweeps.run import every_sweep
+    from suite.tuning.mirrored import every_tuning
 
     home = Home.from_environment()
     home.require_writable()
     with quiet_stdout():
-        outcome = mirror_all(home.root, every_sweep(home), every_cell(home))
+        outcome = mirror_all(home.root, every_sweep(home), every_cell(home), every_tuning(home))
     if as_json:
         print_json(asdict(outcome))
     else:

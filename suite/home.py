@@ -10,7 +10,7 @@
     cache/keypoints/<key>/ joints that a method's trained stages predict over the training and validation set
     cache/synthetic/<id>/  synthetic data made on first use
     sweeps/<id>/           which cells answer which questions of a sweep
-    tunings/<id>/          the trials of a tuning
+    tunings/<id>/          what a tuning searches, and its trials
     mlflow.db, artifacts/  the embedded MLflow mirror
     report/                the last report
 """

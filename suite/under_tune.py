@@ -51,6 +51,11 @@ def tune_storage(room: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_at_work(room: Path) -> bool:
+    """Whether some driver has its state there."""
+    return any((lease := read_lease(folder)) and alive(lease) for folder in room.glob(f"{PREFIX}*"))
+
+
 def _is_left(folder: Path) -> bool:
     if lease := read_lease(folder):
         return not alive(lease)

@@ -1,4 +1,4 @@
-"""Mirroring cells and sweeps while they run, from a thread of its own."""
+"""Mirroring cells, sweeps and tunings while they run, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 
 from reports.tracking.mirror import Mirror
 from reports.tracking.sweeps import MirroredSweep
-from reports.tracking.told import Told, ToldCell, ToldSweep
+from reports.tracking.told import Told, ToldCell, ToldSweep, ToldTuning
+from reports.tracking.tunings import MirroredTuning
 from reports.tracking.values import Point, reason_of
 
 RETRY_S = 30.0
@@ -36,6 +37,7 @@ class LiveMirror:
         self._cells: dict[str, ToldCell] = {}
         """For the thread alone, like all that follows."""
         self._sweeps: dict[str, ToldSweep] = {}
+        self._tunings: dict[str, ToldTuning] = {}
         self._down, self._again_s = False, 0.0
         self._thread = threading.Thread(target=self._work, name="mlflow-mirror", daemon=True)
         self._thread.start()
@@ -52,6 +54,10 @@ class LiveMirror:
     def end_sweep(self, declaration: Mapping[str, Any], files: Mapping[str, bytes], state: str) -> None:
         """The sweep is over for now: its tables and figures become artifacts of its run, and all its cells children."""
         self._jobs.put(lambda: self._take_end(MirroredSweep(declaration, files, state)))
+
+    def tell_tuning(self, tuning: MirroredTuning) -> None:
+        """A tuning as it stands by now."""
+        self._jobs.put(lambda: self._take_tuning(ToldTuning(tuning)))
 
     def start(self, header: Mapping[str, Any]) -> None:
         """A cell begins, or continues: its run is created or found again, tagged ``running``."""
@@ -86,6 +92,9 @@ class LiveMirror:
     def _take_end(self, sweep: MirroredSweep) -> None:
         told = self._sweeps.setdefault(str(sweep.said["sweep"]), ToldSweep(sweep.said))
         told.end = sweep
+
+    def _take_tuning(self, told: ToldTuning) -> None:
+        self._tunings[told.name] = told
 
     def _take_cell(self, told: ToldCell) -> None:
         self._cells[told.name] = told
@@ -125,7 +134,7 @@ class LiveMirror:
         """A sweep is there before its cells, and its end comes after them."""
         begun = [sweep for sweep in self._sweeps.values() if sweep.end is None]
         ended = [sweep for sweep in self._sweeps.values() if sweep.end is not None]
-        return [*begun, *self._cells.values(), *ended]
+        return [*begun, *self._cells.values(), *ended, *self._tunings.values()]
 
     def _write(self, at_once: bool = False) -> None:
         """Write what is owed, as long as the server answers."""
@@ -137,9 +146,10 @@ class LiveMirror:
                 break
         self._cells = {name: told for name, told in self._cells.items() if not told.is_over}
         self._sweeps = {name: told for name, told in self._sweeps.items() if not told.is_over}
+        self._tunings = {name: told for name, told in self._tunings.items() if not told.is_over}
 
     def _pay(self, told: Told) -> bool:
-        """Write what is owed of one cell or sweep; False where the server does not answer."""
+        """Write what is owed of one cell, sweep or tuning; False where the server does not answer."""
         try:
             self._mirror = self._mirror or Mirror(self.home)
             told.pay(self._mirror)

@@ -131,13 +131,14 @@ class Store:
 
         self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    def log_params(self, run: Run, params: Mapping[str, str]) -> None:
-        """Give a run the parameters that it does not have: MLflow lets none change."""
+    def log_params(self, run: Run, params: Mapping[str, str]) -> bool:
+        """Give a run the parameters that it does not have, MLflow lets none change; False where it had all."""
         from mlflow.entities import Param
 
         new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
         for batch in _batches(new, PARAMS_PER_BATCH):
             self.client.log_batch(run.info.run_id, params=batch)
+        return bool(new)
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], time_ms: int) -> None:
         """Numbers without a course. The same at the same time are not added twice."""

@@ -12,6 +12,7 @@ from typing import Any
 from reports.record import Record, scan_records
 from reports.tracking.mirror import Mirror
 from reports.tracking.sweeps import MirroredSweep, declare, end_sweep
+from reports.tracking.tunings import MirroredTuning, mirror_tuning
 from reports.tracking.values import reason_of
 
 Header = Mapping[str, Any]
@@ -20,15 +21,21 @@ Step = tuple[str, Callable[[], bool]]
 
 @dataclass(frozen=True)
 class SyncOutcome:
-    """Cells and sweeps by what ``sync`` did with them; ``failed`` maps each to the reason."""
+    """Cells, sweeps and tunings by what ``sync`` did with them; ``failed`` maps each to the reason."""
 
     mirrored: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def sync(home: Path, sweeps: Iterable[MirroredSweep] = (), unfinished: Iterable[Header] = ()) -> SyncOutcome:
-    """Mirror every record of a home folder, then the cells without one, then sweeps as the parents of their cells.
+def sync(
+    home: Path,
+    sweeps: Iterable[MirroredSweep] = (),
+    unfinished: Iterable[Header] = (),
+    tunings: Iterable[MirroredTuning] = (),
+) -> SyncOutcome:
+    """Mirror every record of a home folder, then the cells without one, then sweeps as the parents of their cells, and
+    tunings.
 
     ``unfinished`` are headers with their state: the run of a cell that is ``failed`` says so, and that of one that is
     ``planned``, so that nobody works on it, does not say that it runs. Others are left alone.
@@ -41,7 +48,9 @@ def sync(home: Path, sweeps: Iterable[MirroredSweep] = (), unfinished: Iterable[
     except Exception as error:
         outcome.failed.update({record.cell: reason_of(error) for record in records})
         return outcome
-    _take(_steps(mirror, records, list(unfinished), list(sweeps)), mirror, outcome)
+    steps = _steps(mirror, records, list(unfinished), list(sweeps))
+    steps += [(tuning.id, partial(mirror_tuning, mirror.store, tuning)) for tuning in tunings]
+    _take(steps, mirror, outcome)
     return outcome
 
 

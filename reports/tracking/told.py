@@ -1,4 +1,4 @@
-"""What was told of cells and sweeps under way, and how much of it MLflow does not have yet."""
+"""What was told of cells, sweeps and tunings under way, and how much of it MLflow does not have yet."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from reports.record import HEADER_FILE, read_record
 from reports.tracking.mirror import Mirror
 from reports.tracking.sweeps import MirroredSweep, begin_sweep, end_sweep, leave_sweep
+from reports.tracking.tunings import RUNNING, MirroredTuning, mirror_tuning
 from reports.tracking.values import Point
 
 LEASE = "cells/{}/lease.json"
@@ -17,7 +18,7 @@ LEASE = "cells/{}/lease.json"
 
 
 class Told(ABC):
-    """A cell or a sweep. Writing what it owes may end in an error anywhere, and is then begun again."""
+    """A cell, a sweep or a tuning. Writing what it owes may end in an error anywhere, and is then begun again."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -114,3 +115,22 @@ class ToldSweep(Told):
         elif self.is_left:
             leave_sweep(mirror, self.declaration)
         self.is_over = self.end is not None or self.is_left
+
+
+class ToldTuning(Told):
+    """A tuning as it was told last; what is told later holds all that was told before."""
+
+    def __init__(self, tuning: MirroredTuning) -> None:
+        super().__init__(tuning.id)
+        self.tuning = tuning
+        self._is_paid = False
+
+    @property
+    def owes(self) -> bool:
+        return not self._is_paid
+
+    def pay(self, mirror: Mirror) -> None:
+        """Write what it owes. Raises what MLflow raises."""
+        mirror_tuning(mirror.store, self.tuning)
+        self._is_paid = True
+        self.is_over = self.tuning.state != RUNNING

@@ -1,4 +1,4 @@
-"""Names, tags and values of cells and sweeps as MLflow takes them."""
+"""Names, tags and values of cells, sweeps and tunings as MLflow takes them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from reports.record import PLAIN_VARIANTS, Record, flatten
 
 CELL_TAG = "palmares.cell"
 SWEEP_TAG = "palmares.sweep"
+TUNING_TAG = "palmares.tuning"
+TRIAL_TAG = "palmares.trial"
 KIND_TAG = "palmares.kind"
 STATE_TAG = "palmares.state"
 PARENT_TAG = "mlflow.parentRunId"

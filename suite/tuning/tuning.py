@@ -1,7 +1,7 @@
 """A tuning: what is searched, by which loss, and what its trials have found so far.
 
-The trials are kept by Optuna in ``tunings/<id>/trials.log``: the same command goes on where the last one ended, and two
-at once share what they learn.
+``tunings/<id>/tuning.json`` says what is searched. The trials are kept by Optuna beside it in ``trials.log``: the same
+command goes on where the last one ended, and two at once share what they learn.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from suite.home import Home
+from suite.home import Home, write_json
 from suite.plan import Cell, Request, digest, make_cells, resolve_settings
 from suite.tuning.space import Space, settings
 from tasks.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
     from suite.data import DataSource
@@ -26,6 +27,9 @@ LOSS, PERCENT = "loss", "percent"
 """What a trial reports: the validation loss, and of its training how much is done."""
 REASON, REFUSED = "reason", "refused"
 """And where it fails: why, and whether every other trial will fail for the same reason."""
+SETTINGS = "settings"
+"""What Optuna keeps beside what it drew: how that is written."""
+DECLARATION = "tuning.json"
 
 
 @dataclass(frozen=True)
@@ -61,23 +65,43 @@ class Tuning:
         return digest({"cell": self.default.id, "searched": searched, "curve": self.curve})
 
     def study(self, home: Home) -> Study:
-        """The trials so far, as Optuna keeps them."""
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        return optuna.create_study(
-            storage=storage(home, self), study_name=self.id, direction="minimize", load_if_exists=True
-        )
+        """The trials so far."""
+        return study_of(home, self.id)
 
 
-def storage(home: Home, tuning: Tuning) -> Any:
+def study_of(home: Home, tuning: str) -> Study:
+    """The trials of a tuning so far, as Optuna keeps them."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna.create_study(
+        storage=storage(home, tuning), study_name=tuning, direction="minimize", load_if_exists=True
+    )
+
+
+def storage(home: Home, tuning: str) -> BaseStorage:
     """A file of JSON lines that several processes may append to."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    folder = home.tunings / tuning.id
+    folder = home.tunings / tuning
     folder.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(str(folder / "trials.log")))
+
+
+def save(home: Home, tuning: Tuning) -> dict[str, Any]:
+    """Write what is searched; returns it."""
+    first = tuning.default.header()
+    said = {
+        "tuning": tuning.id,
+        "name": f"{tuning.request.method}: tuning of {', '.join(tuning.space)}",
+        **{key: first[key] for key in ("task", "layout", "synthetic", "preset", "method", "seed")},
+        "overrides": dict(tuning.request.overrides),
+        "searched": {key: str(values) for key, values in tuning.space.items()},
+        "curve": tuning.curve,
+    }
+    write_json(home.tunings / tuning.id / DECLARATION, said)
+    return said
 
 
 def make_tuning(request: Request, space: Space, stage: str | None, loss: str, data: DataSource) -> Tuning:

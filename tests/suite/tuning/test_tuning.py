@@ -15,7 +15,7 @@ from suite.tuning.space import parse_space
 from suite.tuning.tuning import make_tuning
 from tasks.errors import RequestError
 from tests.suite.standins import AS_PLUG_INS
-from tests.suite.sweeps.sweeping import SOURCES
+from tests.suite.sweeps.sweeping import SOURCES, mlflow_runs, palmares
 
 slow = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 RATE = {"training.learning_rate": "1e-4..1e-1:log"}
@@ -123,11 +123,29 @@ class TestATuning:
         home, _ = tuned
         assert not (home / "records").exists()
 
+    def test_mlflow_shows_every_trial_below_the_tuning_with_what_was_drawn(self, tuned):
+        home, (_, rows, _) = tuned
+        runs = mlflow_runs(home)
+        (parent,) = [run for run in runs if run.data.tags["palmares.kind"] == "tuning"]
+        assert (parent.info.status, parent.data.tags["palmares.state"]) == ("FINISHED", "done")
+        shown = [
+            (run.data.params, run.data.metrics["val/second/total"], run.data.tags["palmares.state"])
+            for run in runs
+            if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+        ]
+        states = {True: "done", False: "stopped early"}
+        found = [(row["settings"], row["loss"], states[row["percent"] == 100]) for row in rows]
+        assert sorted(shown, key=str) == sorted(found, key=str)
+        assert parent.data.metrics["best/val/second/total"] == rows[0]["loss"]
+
     def test_asked_for_more_trials_it_goes_on_with_those_it_has(self, tuned, pairs_data):
         home, (_, before, _) = tuned
         _, rows, _ = tune(home, pairs_data, *SEARCH, "--trials", "7")
         assert len(rows) == 7
         assert all(row in rows for row in before)
+        assert len(mlflow_runs(home)) == 1 + 7
+        synced = palmares(home, "sync", "--json")
+        assert json.loads(synced.stdout)["mirrored"] == [], "it was told all"
 
     def test_the_winner_is_found_in_the_cache_when_it_is_run(self, tuned, pairs_data):
         home, (_, rows, _) = tuned
@@ -159,4 +177,7 @@ class TestATuning:
         assert run.returncode == 130, said
         assert "the same command goes on where it ended" in said
         assert "Traceback" not in said
+        shown = {run.data.tags["palmares.state"] for run in mlflow_runs(tmp_path)}
+        assert "stopped" in shown
+        assert "running" not in shown
         assert list(tmp_path.glob("train/*")) == []
