@@ -174,7 +174,10 @@ def _draw_reference(axes: Axes, ablation: Ablation, axis: Axis) -> None:
 
 
 def _draw_published(axes: Axes, ablation: Ablation, axis: Axis, places: Places, published: Published) -> None:
-    """What was published for the values, on real data, in another shape and colour."""
+    """What was published for the values, in another shape and colour. Beside numbers on synthetic data it would be
+    taken for a comparison: then it stands in the table alone."""
+    if ablation.declaration.said["synthetic"]:
+        return
     marks = {
         (places.at[variant.setting(axis)], value)
         for variant in ablation.variants

@@ -1,5 +1,7 @@
 """Figures of a sweep: what stands where, and the same bytes each time."""
 
+from dataclasses import replace
+
 import matplotlib
 import pytest
 
@@ -58,8 +60,14 @@ def test_the_reference_is_named_beneath_the_axis_and_drawn_across_it(depth):
     assert set(across.get_ydata()) == {ablation.mean(ablation.reference, "mpjpe_mm")}
 
 
+def test_published_values_are_not_drawn_beside_numbers_on_synthetic_data(depth):
+    assert marks(axes_of(only(depth.study()), PUBLISHED), "D") == []
+
+
 def test_published_values_are_marks_of_another_shape_that_the_legend_names(depth):
-    ablation = only(depth.study())
+    synthetic = only(depth.study())
+    real = replace(synthetic.declaration, said={**synthetic.declaration.said, "synthetic": False})
+    ablation = replace(synthetic, declaration=real)
     assert axes_of(ablation).get_legend() is None
     axes = axes_of(ablation, PUBLISHED)
     (published,) = marks(axes, "D")
