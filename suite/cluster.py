@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from suite.places import Machine, Places
+from suite.places import Machine, Places, Room, places
 from suite.progress import say
 from suite.train import Resources
 from tasks.errors import RequestError
@@ -33,6 +33,15 @@ def on_cluster(resources: Resources, address: str | None) -> "Iterator[Machines]
         if reached := head_address(address):
             session.enter_context(watched_head(reached, say))
         yield machines
+
+
+def room_on(machines: "Machines", resources: Resources, jobs: int | None, address: str | None) -> Room:
+    """The room for cells that each use so much; a cluster that may grow is asked for what ``jobs`` at once need."""
+    from clusters.demand import Demand
+    from clusters.local import may_grow
+
+    demand = Demand() if jobs and may_grow(address) else None
+    return Room(places(resources, machines(), jobs), machines, demand)
 
 
 def require_room(resources: Resources, machines: Sequence[Machine]) -> None:

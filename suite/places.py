@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from suite.train import Resources
+
+if TYPE_CHECKING:
+    from clusters.demand import Demand
 
 Machine = Mapping[str, float]
 """What Ray counts of each kind there."""
 NEXT_TO_NOTHING = {"memory": 1.0}
 """A byte: what a trial asks for whose cell is trained by workers of its own. Tune does not take an empty bundle, and
 the smallest part of a CPU would be missing where workers need all of them."""
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S, ASK_EVERY_S = 5.0, 1.0
 ROUNDING = 1e-6
 """Three thirds of a GPU are one."""
 
@@ -34,8 +38,14 @@ class Places:
         """What Tune reserves for a trial; workers of Ray Train reserve theirs themselves."""
         if self.resources.workers:
             return NEXT_TO_NOTHING
-        gpus = {"gpu": self.resources.gpus_per_worker} if self.resources.gpus_per_worker else {}
-        return {"cpu": float(self.resources.cpus_per_worker), **gpus}
+        return {kind.lower(): amount for kind, amount in self.bundles[0].items()}
+
+    @property
+    def bundles(self) -> list[dict[str, float]]:
+        """What a cell needs: a place for its process or for each of its workers."""
+        gpus = {"GPU": self.resources.gpus_per_worker} if self.resources.gpus_per_worker else {}
+        each = {"CPU": float(self.resources.cpus_per_worker), **gpus}
+        return [each] * max(1, self.resources.workers)
 
     def on(self, machines: Sequence[Machine]) -> int:
         """As many cells at once as fit on these machines, at most ``jobs``; one, where there is no room yet.
@@ -49,24 +59,59 @@ class Places:
         """Whether so many cells fit on these machines."""
         return self._fitting(machines) >= count
 
+    def workers_on(self, machines: Sequence[Machine]) -> int:
+        """How many workers, or processes that train, these machines have room for."""
+        return sum(_workers_on(machine, self.resources) for machine in machines)
+
     def _fitting(self, machines: Sequence[Machine]) -> int:
-        workers = sum(_workers_on(machine, self.resources) for machine in machines)
-        return workers // max(1, self.resources.workers)
+        return self.workers_on(machines) // max(1, self.resources.workers)
 
 
 class Room:
-    """How many cells may run at once on a cluster, as it is by now."""
+    """How many cells may run at once on a cluster, as it is by now; one that grows is asked for more."""
 
-    def __init__(self, at: Places, machines: Callable[[], Sequence[Machine]]) -> None:
-        self.at, self._machines = at, machines
-        self._count, self._looked_s = at.on(machines()), time.monotonic()
+    def __init__(
+        self, at: Places, machines: Callable[[], Sequence[Machine]], demand: Demand | None = None
+    ) -> None:
+        self.at, self._machines, self._demand = at, machines, demand
+        self._look()
+        self._asked_s = 0.0
 
     @property
     def count(self) -> int:
         """Looked up every few seconds."""
         if time.monotonic() - self._looked_s >= LOOK_EVERY_S:
-            self._count, self._looked_s = self.at.on(self._machines()), time.monotonic()
+            self._look()
         return self._count
+
+    def want(self, startable: Callable[[int], int]) -> None:
+        """There is no room left: ask for more, up to ``jobs`` in all, if that is what cells wait for.
+
+        ``startable`` tells how many could begin, at most so many.
+        """
+        if self._demand is None or time.monotonic() - self._asked_s < ASK_EVERY_S:
+            return
+        self._asked_s = time.monotonic()
+        if self._has_free_place(self._demand.free_cpus()):
+            return
+        missing = startable(max(0, (self.at.jobs or 0) - self.count))
+        if self._demand.ask(self.at.bundles * missing):
+            self._look()
+
+    def _has_free_place(self, free_cpus: float) -> bool:
+        """Whether a place that there is stands empty: its cell is just beginning, and must not lose it to a wish."""
+        machines = self._machines()
+        each = self.at.resources.cpus_per_worker
+        beside_places = sum(int(m.get("CPU", 0)) for m in machines) - each * self.at.workers_on(machines)
+        return free_cpus - beside_places >= each
+
+    def suffices(self) -> None:
+        """Nothing waits for room: ask for no more."""
+        if self._demand is not None:
+            self._demand.withdraw()
+
+    def _look(self) -> None:
+        self._count, self._looked_s = self.at.on(self._machines()), time.monotonic()
 
 
 def places(resources: Resources, machines: Sequence[Machine], jobs: int | None) -> Places:

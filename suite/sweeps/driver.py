@@ -81,9 +81,11 @@ class Driver:
 
     def take(self) -> Cell | None:
         """The next cell, where one can begin."""
-        if self.stop.reason or len(self.queue.running) >= self.room.count:
+        if not self.stop.reason and len(self.queue.running) >= self.room.count:
+            self.room.want(self.queue.startable)
             return None
-        if (cell := self.queue.take()) is None:
+        self.room.suffices()
+        if self.stop.reason or (cell := self.queue.take()) is None:
             return None
         if not self.budget.allows(cell, [task.cell for task in self.queue.running.values()]):
             self.queue.put_back(cell)

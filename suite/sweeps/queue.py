@@ -7,8 +7,9 @@ and with them in mind: what most waiting cells share is made first.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from suite.attempt import is_recorded, recorded
@@ -71,15 +72,15 @@ class CellQueue:
 
     def take(self) -> Cell | None:
         """The cell to run next, from now on under way; None where all that could begin now would have to wait."""
-        self._look_at_others()
-        self._look_for({key for task in self.running.values() for key in task.keys})
-        in_work = {key for task in self.running.values() for key in self._unmade(task)}
-        wanted = Counter(key for task in self.waiting.values() for key in self._unmade(task))
-        for task in sorted(self.waiting.values(), key=lambda task: -self._unlocks(task, wanted)):
-            if in_work.isdisjoint(self._unmade(task)) and self._is_ready(task.cell):
-                self.running[task.id] = self.waiting.pop(task.id)
-                return task.cell
-        return None
+        task = next(self._startable(), None)
+        if task is None:
+            return None
+        self.running[task.id] = self.waiting.pop(task.id)
+        return task.cell
+
+    def startable(self, most: int) -> int:
+        """How many of those that wait could begin at the same time now, if there were room; counted up to ``most``."""
+        return sum(1 for _ in islice(self._startable(), most))
 
     def put_back(self, cell: Cell) -> None:
         """The cell was not run after all: another process has it, or it is to be tried again."""
@@ -89,6 +90,17 @@ class CellQueue:
         """A cell is over, done or failed."""
         self.running.pop(header["cell"], None)
         self.outcome[header["cell"]] = header
+
+    def _startable(self) -> Iterator[Task]:
+        """What none under way makes already, nor one before it; what most others wait for comes first."""
+        self._look_at_others()
+        self._look_for({key for task in self.running.values() for key in task.keys})
+        in_work = {key for task in self.running.values() for key in self._unmade(task)}
+        wanted = Counter(key for task in self.waiting.values() for key in self._unmade(task))
+        for task in sorted(self.waiting.values(), key=lambda task: -self._unlocks(task, wanted)):
+            if in_work.isdisjoint(self._unmade(task)) and self._is_ready(task.cell):
+                in_work |= self._unmade(task)
+                yield task
 
     def _unlocks(self, task: Task, wanted: Counter[str]) -> int:
         """How many other cells wait for what it would make."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from suite.attempt import Header
-from suite.cluster import on_cluster
+from suite.cluster import on_cluster, room_on
 from suite.failures import read_failure
 from suite.home import Home
 from suite.output import STOPPED
-from suite.places import Room, places
 from suite.plan import Cell
 from suite.sweeps.budget import Budget
 from suite.sweeps.driver import Driver
@@ -95,7 +94,7 @@ def _run_missing(
     waiting = [task.cell for task in queue.waiting.values()]
     try:
         with on_cluster(resources, address) as machines, View(sweep, queue.outcome, costs) as view:
-            room = Room(places(resources, machines(), jobs), machines)
+            room = room_on(machines, resources, jobs, address)
             limit, unit = budget or (None, "cpuh")
             spendable = Budget(limit, unit, room.at.resources, costs)
             driver = Driver(home, queue, waiting, room, view, mirror, spendable)

@@ -27,9 +27,9 @@ PROCESS_DIED = "its process kept dying"
 class Search(Here, OptunaSearch):
     """Optuna's sampler over the space, with the trials of earlier calls in mind."""
 
-    def __init__(self, tuning: Tuning, storage: Any, before: int, stop: Stop, room: Room) -> None:
-        """``before`` trials there were: the same draws would come again from the same seed."""
-        self.tuning, self.stop, self.room = tuning, stop, room
+    def __init__(self, tuning: Tuning, storage: Any, before: int, left: int, stop: Stop, room: Room) -> None:
+        """``before`` trials there were, for the same seed would draw the same again; ``left`` are to be begun."""
+        self.tuning, self.left, self.stop, self.room = tuning, left, stop, room
         self._running: set[str] = set()
         seed = (int(tuning.id[:8], 16) + before) % 2**32
         space = {key: values.distribution() for key, values in tuning.space.items()}
@@ -38,7 +38,10 @@ class Search(Here, OptunaSearch):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """What to try next; None where there is no room now."""
         if len(self._running) >= self.room.count:
+            self.room.want(lambda most: min(most, self.left))
             return None
+        self.left -= 1
+        self.room.suffices()
         self._running.add(trial_id)
         drawn: dict[str, Any] | None = OptunaSearch.suggest(self, trial_id)
         trial = self._ot_trials[trial_id]

@@ -6,10 +6,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from suite.cluster import on_cluster
+from suite.cluster import on_cluster, room_on
 from suite.home import Home
 from suite.lease import alive, read_lease
-from suite.places import Room, places
+from suite.places import Room
 from suite.progress import Progress
 from suite.stage_plan import planned_stages
 from suite.stages import StageCache
@@ -51,7 +51,7 @@ def run_tuning(
         if left <= 0:
             return None
         with on_cluster(resources, address) as machines:
-            return run.go_on(left, Room(places(resources, machines(), jobs), machines), mirror)
+            return run.go_on(left, room_on(machines, resources, jobs, address), mirror)
     finally:
         run.clear()
         run.tell(mirror)
@@ -77,7 +77,7 @@ class Run:
             run_trial, home=self.home, tuning=tuning, resources=at.resources, directory=os.getcwd()
         )
         before = len(self.study.get_trials(deepcopy=False))
-        search = Search(tuning, storage(self.home, tuning.id), before, stop, room)
+        search = Search(tuning, storage(self.home, tuning.id), before, count, stop, room)
         with (
             tune_storage(self.home.tunings / tuning.id) as folder,
             stop.on_signals(),

@@ -95,3 +95,72 @@ def test_a_machine_that_joins_makes_room_and_one_that_leaves_takes_it(monkeypatc
 
 def test_no_more_than_asked_for_however_many_machines_join():
     assert places(Resources(0), [machine(1)], 2).on([machine(8), machine(8)]) == 2
+
+
+class Wishes:
+    """A cluster that grants what it is asked for when it is told to."""
+
+    def __init__(self):
+        self.asked, self.grants, self.free = [], False, 0.0
+
+    def free_cpus(self):
+        return self.free
+
+    def ask(self, bundles):
+        self.asked.append(list(bundles))
+        return self.grants
+
+    def withdraw(self):
+        self.asked.append([])
+
+
+@pytest.fixture
+def wishes(monkeypatch):
+    monkeypatch.setattr(module, "ASK_EVERY_S", 0.0)
+    return Wishes()
+
+
+def test_a_cluster_that_grows_is_asked_for_what_waiting_cells_need_up_to_jobs(wishes):
+    machines = [machine(2)]
+    room = Room(places(Resources(0), machines, 5), lambda: machines, wishes)
+    room.want(lambda most: min(most, 9))
+    assert wishes.asked[-1] == [{"CPU": 1.0}] * 3
+    room.want(lambda most: min(most, 1))
+    assert wishes.asked[-1] == [{"CPU": 1.0}]
+    room.suffices()
+    assert wishes.asked[-1] == []
+
+
+def test_a_cell_with_workers_needs_a_place_for_each(wishes):
+    machines = [machine(4, 2)]
+    room = Room(places(Resources(2, gpus_per_worker=1.0), machines, 2), lambda: machines, wishes)
+    room.want(lambda most: most)
+    assert wishes.asked[-1] == [{"CPU": 2.0, "GPU": 1.0}] * 2
+
+
+def test_machines_that_were_asked_for_are_counted_as_soon_as_they_are_there(wishes):
+    machines = [machine(1)]
+    room = Room(places(Resources(0), machines, 2), lambda: machines, wishes)
+    room.want(lambda most: most)
+    machines.append(machine(1))
+    wishes.grants = True
+    room.want(lambda most: most)
+    assert room.count == 2
+
+
+def test_nothing_is_asked_for_while_a_place_that_there_is_stands_empty(wishes):
+    machines = [machine(5), machine(3)]
+    room = Room(places(Resources(0), machines, 2), lambda: machines[:1], wishes)
+    assert (room.count, room.at.resources.cpus_per_worker) == (1, 3), "two CPUs are beside the place"
+    wishes.free = 5.0
+    room.want(lambda most: most)
+    assert wishes.asked == [], "its cell is just beginning, and would lose it to the wish"
+    wishes.free = 2.0
+    room.want(lambda most: most)
+    assert len(wishes.asked) == 1
+
+
+def test_a_cluster_that_does_not_grow_is_asked_for_nothing():
+    room = Room(places(Resources(0), [machine(1)], 2), lambda: [machine(1)])
+    room.want(lambda most: pytest.fail("nobody asks"))
+    room.suffices()

@@ -12,19 +12,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.time
 
 AXES = ("weight", "--seeds", "0", "--set", "training.epochs=40")
 CELLS = 4
+LONG = ("weight", "--seeds", "0,1", "--set", "training.epochs=120")
+"""Twice as many, and long enough for a machine to come meanwhile."""
 
 
 @pytest.fixture
 def cluster(request):
-    """With so many CPUs at its head. In a folder with a short name: the paths of Ray's sockets may not be long."""
+    """(CPUs at its head, machines that it may start). In a folder with a short name: the paths of Ray's sockets may not
+    be long."""
+    cpus, grows_by = request.param
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        made = Cluster(Path(folder), request.param)
-        made.start()
+        made = Cluster(Path(folder), cpus)
+        made.start(grows_by)
         yield made
         made.stop()
 
 
-@pytest.mark.parametrize("cluster", [2], indirect=True)
+@pytest.mark.parametrize("cluster", [(2, 0)], indirect=True)
 def test_a_stopped_head_ends_the_sweep_and_the_same_command_goes_on_with_another(
     tmp_path, pairs_data, cluster
 ):
@@ -43,18 +47,27 @@ def test_a_stopped_head_ends_the_sweep_and_the_same_command_goes_on_with_another
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.parametrize("cluster", [1], indirect=True)
+@pytest.mark.parametrize("cluster", [(1, 0)], indirect=True)
 def test_a_machine_that_joins_is_used_and_what_it_did_is_done_again_elsewhere_when_it_is_lost(
     tmp_path, pairs_data, cluster
 ):
-    axes = (*AXES, "--seeds", "0,1")
-    run = Sweeping(tmp_path, pairs_data, *axes, "--address", cluster.address, **RAY)
+    run = Sweeping(tmp_path, pairs_data, *LONG, "--address", cluster.address, **RAY)
     run.wait_for(lambda: records(tmp_path))
     assert "2 running" not in run.stderr, "one CPU is one place, whatever --jobs allows"
     second = cluster.home / "second"
     cluster.join(second, cpus=1)
     run.wait_for(lambda: len(running_cells(tmp_path)) == 2)
     cluster.stop(second)
+    assert run.end(seconds=300) == 0, run.stderr
+    assert len(records(tmp_path)) == 2 * CELLS
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("cluster", [(1, 1)], indirect=True)
+def test_a_cluster_that_grows_starts_a_machine_for_the_cells_that_jobs_allows(tmp_path, pairs_data, cluster):
+    """The autoscaler is Ray's own; its machines are processes here."""
+    run = Sweeping(tmp_path, pairs_data, *LONG, "--address", cluster.address, **RAY)
+    run.wait_for(lambda: len(running_cells(tmp_path)) == 2)
     assert run.end(seconds=300) == 0, run.stderr
     assert len(records(tmp_path)) == 2 * CELLS
     assert leftovers(tmp_path) == []

@@ -49,6 +49,20 @@ def test_cells_that_share_an_unmade_stage_are_begun_one_after_the_other(relay, h
     assert queue.take().seed == first.seed, "the last stage is another one for every weight"
 
 
+def test_how_many_could_begin_counts_none_that_would_wait_for_another(relay, home):
+    sweep = relay("weight", seeds=(0, 1))
+    queue = CellQueue(home, sweep.cells)
+    assert queue.startable(99) == 2, "a first stage for each seed"
+    assert queue.startable(1) == 1
+    first = queue.take()
+    assert queue.startable(99) == 1
+    publish(home, first, "first")
+    assert queue.startable(99) == len(sweep.cells) // 2 - 1 + 1, (
+        "the seed's others, and the other seed's first"
+    )
+    assert len(queue.running) == 1, "none was begun"
+
+
 def test_what_most_cells_wait_for_is_made_first(relay, home):
     sweep = relay("weight", "scale")
     alone = next(cell for cell in sweep.cells if cell.config.scale == 0.9)
