@@ -57,7 +57,7 @@ class LiveMirror:
 
     def tell_tuning(self, tuning: MirroredTuning) -> None:
         """A tuning as it stands by now."""
-        self._jobs.put(lambda: self._take_tuning(ToldTuning(tuning)))
+        self._jobs.put(lambda: self._take_tuning(tuning))
 
     def start(self, header: Mapping[str, Any]) -> None:
         """A cell begins, or continues: its run is created or found again, tagged ``running``."""
@@ -93,8 +93,8 @@ class LiveMirror:
         told = self._sweeps.setdefault(str(sweep.said["sweep"]), ToldSweep(sweep.said))
         told.end = sweep
 
-    def _take_tuning(self, told: ToldTuning) -> None:
-        self._tunings[told.name] = told
+    def _take_tuning(self, tuning: MirroredTuning) -> None:
+        self._tunings.setdefault(tuning.id, ToldTuning(tuning)).hear(tuning)
 
     def _take_cell(self, told: ToldCell) -> None:
         self._cells[told.name] = told

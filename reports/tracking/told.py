@@ -125,6 +125,10 @@ class ToldTuning(Told):
         self.tuning = tuning
         self._is_paid = False
 
+    def hear(self, tuning: MirroredTuning) -> None:
+        """How it stands by now."""
+        self.tuning, self._is_paid = tuning, False
+
     @property
     def owes(self) -> bool:
         return not self._is_paid
