@@ -121,7 +121,7 @@ def read_lease(folder: Path) -> dict[str, Any] | None:
 
 
 def alive(lease: dict[str, Any]) -> bool:
-    """Whether the holder still works: its heart beats, and on this host its process exists."""
+    """Whether another process still works: its heart beats, and on this host it exists."""
     if lease["age_s"] > STALE_S:
         return False
     if lease["host"] != socket.gethostname():
@@ -133,6 +133,11 @@ def alive(lease: dict[str, Any]) -> bool:
     except PermissionError:
         return True
     return lease["pid"] != os.getpid()
+
+
+def held(lease: dict[str, Any]) -> bool:
+    """Whether the holder still works, which may be this process."""
+    return alive(lease) or (lease["host"], lease["pid"]) == (socket.gethostname(), os.getpid())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from suite.lease import STALE_S, Lease, alive, read_lease
+from suite.lease import STALE_S, Lease, alive, held, read_lease
 
 SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
@@ -51,9 +51,10 @@ def tune_storage(room: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def is_at_work(room: Path) -> bool:
-    """Whether some driver has its state there."""
-    return any((lease := read_lease(folder)) and alive(lease) for folder in room.glob(f"{PREFIX}*"))
+def at_work_since(room: Path) -> float | None:
+    """When the first of the drivers that have their state there began, Unix time; None where there is none."""
+    leases = map(read_lease, room.glob(f"{PREFIX}*"))
+    return min((float(lease["started"]) for lease in leases if lease and held(lease)), default=None)
 
 
 def _is_left(folder: Path) -> bool:

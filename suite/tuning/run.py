@@ -45,7 +45,7 @@ def run_tuning(
     """
     from reports.tracking.live import LiveMirror
 
-    run, mirror = Run(home, tuning, early_stopping), LiveMirror(home.root)
+    run, mirror = Run(home, tuning, trials, early_stopping), LiveMirror(home.root)
     try:
         left = trials - sum(map(is_over, run.study.get_trials(deepcopy=False)))
         if left <= 0:
@@ -61,9 +61,9 @@ def run_tuning(
 class Run:
     """One driver's work on a tuning."""
 
-    def __init__(self, home: Home, tuning: Tuning, early_stopping: bool) -> None:
+    def __init__(self, home: Home, tuning: Tuning, trials: int, early_stopping: bool) -> None:
         self.home, self.tuning, self.early_stopping = home, tuning, early_stopping
-        self.said, self.study = save(home, tuning), tuning.study(home)
+        self.said, self.study = save(home, tuning, trials), tuning.study(home)
 
     def go_on(self, count: int, room: Room, mirror: LiveMirror) -> str | None:
         """Run so many trials more, on the Ray session that is up."""

@@ -89,8 +89,8 @@ def storage(home: Home, tuning: str) -> BaseStorage:
     return JournalStorage(JournalFileBackend(str(folder / "trials.log")))
 
 
-def save(home: Home, tuning: Tuning) -> dict[str, Any]:
-    """Write what is searched; returns it."""
+def save(home: Home, tuning: Tuning, trials: int) -> dict[str, Any]:
+    """Write what is searched, and how many trials are asked for; returns it."""
     first = tuning.default.header()
     said = {
         "tuning": tuning.id,
@@ -99,6 +99,7 @@ def save(home: Home, tuning: Tuning) -> dict[str, Any]:
         "overrides": dict(tuning.request.overrides),
         "searched": {key: str(values) for key, values in tuning.space.items()},
         "curve": tuning.curve,
+        "trials": trials,
     }
     write_json(home.tunings / tuning.id / DECLARATION, said)
     return said
