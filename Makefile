@@ -35,7 +35,7 @@ demo: install
 	@.venv/bin/palmares demo
 
 test: install lint
-	@.venv/bin/python -m pytest -q -n 2 --dist loadgroup
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	@.venv/bin/ruff check .

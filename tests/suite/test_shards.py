@@ -11,7 +11,7 @@ from clusters.local import OBJECT_STORE_BYTES
 from suite.shards import run_shards
 from suite.train import Resources
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 
 @pytest.fixture

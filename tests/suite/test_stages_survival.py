@@ -20,7 +20,7 @@ from suite.home import read_json
 from suite.train import resumable
 from tests.suite.standins import AS_PLUG_INS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SOURCES = Path(__file__).parents[2]
 CASES = {

@@ -15,7 +15,7 @@ from suite.train import STATE_FILE, resumable
 from tasks.layouts.registry import load_synthesiser
 from tests.suite.sweeps.sweeping import mlflow_runs, processes
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TINY = ["--set", "training.batch_size=8", "--set", "training.checkpoint_epochs=1"]
 

@@ -28,7 +28,7 @@ from tests.suite.sweeps.sweeping import (
     sweep,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROUNDS = int(os.environ.get("PALMARES_CHAOS", "1"))
 BLOWS = ("trial", "server", "driver", "trial", "driver")

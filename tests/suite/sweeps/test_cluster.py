@@ -8,7 +8,7 @@ import pytest
 from tests.suite.sweeps.cluster import RAY, Cluster
 from tests.suite.sweeps.sweeping import Sweeping, leftovers, records, running_cells, sweep
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 AXES = ("weight", "--seeds", "0", "--set", "training.epochs=40")
 CELLS = 4

@@ -21,7 +21,7 @@ from tests.suite.sweeps.sweeping import (
     sweep,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 AXES = ("weight", "scale", "--seeds", "0,1")
 CELLS = 10

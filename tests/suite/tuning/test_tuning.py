@@ -17,7 +17,7 @@ from tasks.errors import RequestError
 from tests.suite.standins import AS_PLUG_INS
 from tests.suite.sweeps.sweeping import SOURCES, mlflow_runs, palmares
 
-slow = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+slow = [pytest.mark.slow, pytest.mark.timeout(900)]
 RATE = {"training.learning_rate": "1e-4..1e-1:log"}
 
 
