@@ -23,7 +23,11 @@ SWEEP_OPTIONS = (
     request_options,
     click.argument("axes", nargs=-1, metavar="[AXIS]..."),
     click.option("--grid", "as_grid", is_flag=True, help="Every combination of the axes' values."),
-    click.option("--jobs", type=click.IntRange(min=1), help="Cells at once.  [default: what fits]"),
+    click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        help="Most cells at once, for which a cluster may grow.  [default: what fits]",
+    ),
     click.option(
         "--workers",
         type=click.IntRange(min=0),

@@ -32,7 +32,11 @@ SHOWN = 10
 @click.option("--stage", help="The stage whose loss counts.  [default: the method's last]")
 @click.option("--loss", default="total", show_default=True, help="The validation loss that counts.")
 @click.option("--early-stopping/--no-early-stopping", default=True, show_default=True, help="ASHA.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Trials at once.  [default: what fits]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Most trials at once, for which a cluster may grow.  [default: what fits]",
+)
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Of Ray Train, each trial."
 )
