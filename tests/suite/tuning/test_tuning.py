@@ -174,13 +174,16 @@ class TestATuning:
         assert said.splitlines()[-1] == "palmares: unknown validation loss 'joint': did you mean 'joints'?"
 
     def test_ctrl_c_ends_it_and_the_same_command_goes_on(self, tmp_path, pairs_data):
-        run = start(tmp_path, pairs_data, *SEARCH, "--trials", "50")
-        deadline = time.monotonic() + 200
-        while not list(tmp_path.glob("cache/stages/*")) or "running" not in shown_states(tmp_path):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=120)
+        with start(tmp_path, pairs_data, *SEARCH, "--trials", "50") as run:
+            try:
+                deadline = time.monotonic() + 600
+                while not list(tmp_path.glob("cache/stages/*")) or "running" not in shown_states(tmp_path):
+                    assert time.monotonic() < deadline
+                    time.sleep(1)
+                run.send_signal(signal.SIGINT)
+                _, said = run.communicate(timeout=120)
+            finally:
+                run.kill()
         assert run.returncode == 130, said
         assert "the same command goes on where it ended" in said
         assert "Traceback" not in said
