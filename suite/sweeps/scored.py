@@ -19,14 +19,12 @@ def scored(request: Request, names: Sequence[str]) -> tuple[Request, list[str]]:
     """
     task = resolve_task(request.task)
     axes = choose(resolve_entrant(request.method, task).method.name, names)
-    official = resolve_protocol(task, resolve_layout(task, request.layout), request.protocol)
-    chosen = official if request.protocol else _most_measuring(axes, official, task)
+    first = resolve_protocol(task, resolve_layout(task, request.layout), request.protocol)
+    chosen = first if request.protocol else _most_measuring(axes, first, task)
     said = []
-    if chosen is not official:
-        missing = ", ".join(sorted({axis.metric for axis in _unmeasured(axes, official)}))
-        said.append(
-            f"scored by protocol '{chosen.name}': the official '{official.name}' measures no {missing}."
-        )
+    if chosen is not first:
+        missing = ", ".join(sorted({axis.metric for axis in _unmeasured(axes, first)}))
+        said.append(f"scored by protocol '{chosen.name}': the official '{first.name}' measures no {missing}.")
     if unmeasured := _unmeasured(axes, chosen):
         said.append(
             f"protocol '{chosen.name}' does not measure what these axes ask about, so they get no answer: "
