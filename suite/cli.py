@@ -12,6 +12,7 @@ from suite import environment
 from suite.home import Home
 from suite.options import (
     address_option,
+    cpus_option,
     data_option,
     gpus_option,
     json_option,
@@ -30,6 +31,7 @@ from tasks.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
     from suite.plan import Request
+    from suite.train import Resources
 
 WRONG_REQUEST = 2
 
@@ -159,32 +161,41 @@ def data_check(layout: str, root: Path) -> None:
 @cli.command()
 @request_options
 @workers_option
+@cpus_option
 @gpus_option
 @address_option
 @json_option
-def run(request: "Request", workers: int, gpus_per_worker: float, address: str | None, as_json: bool) -> None:
+def run(
+    request: "Request",
+    workers: int,
+    cpus_per_worker: int | None,
+    gpus_per_worker: float,
+    address: str | None,
+    as_json: bool,
+) -> None:
     """Train METHOD's stages that are not cached, evaluate and record; a cell that is done is not run again.
 
     SOURCE+METHOD gives the joints that SOURCE predicts to a METHOD that is driven by keypoints; SOURCE is run first.
     Its settings have its name in front: --set SOURCE.KEY=VALUE.
     """
+    from suite.train import Resources
+
     home = Home.from_environment()
     home.require_writable()
-    headers = _run(home, [request], workers, gpus_per_worker, address)
+    headers = _run(home, [request], Resources.asked(workers, cpus_per_worker, gpus_per_worker), address)
     show_cells(headers, as_json)
 
 
 def _run(
-    home: Home, requests: list[Any], workers: int, gpus: float, address: str | None
+    home: Home, requests: list[Any], resources: "Resources", address: str | None
 ) -> list[dict[str, Any]]:
     from suite.data import request_source
     from suite.plan import make_cells
     from suite.run import run_cells
-    from suite.train import Resources
 
     cells = [cell for request in requests for cell in make_cells(request, request_source(home, request))]
     with quiet_stdout():
-        return run_cells(home, cells, Resources(workers, gpus_per_worker=gpus), address)
+        return run_cells(home, cells, resources, address)
 
 
 def _mirror(home: Home, headers: list[dict[str, Any]]) -> None:
@@ -417,7 +428,7 @@ def demo(seeds: list[int], workers: int) -> None:
 
     home = Home.from_environment()
     home.require_writable()
-    headers = _run(home, requests(seeds), workers, 0.0, None)
+    headers = _run(home, requests(seeds), Resources(workers), None)
     for request, axis in sweeps(seeds):
         found = find_sweep(home, request, (axis,), request_source(home, request))
         with quiet_stdout():

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from suite.places import Machine, Places, Room, places
@@ -49,9 +48,11 @@ def require_room(resources: Resources, machines: Sequence[Machine]) -> None:
 
     Without any, the process that trains needs a place.
     """
-    if Places(replace(resources, cpus_per_worker=1)).fit(1, machines):
+    least = resources.least
+    if Places(least).fit(1, machines):
         return
-    each = {"CPU": 1.0} | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {})
+    gpus = {"GPU": least.gpus_per_worker} if least.gpus_per_worker else {}
+    each = {"CPU": float(least.cpus_per_worker)} | gpus
     there = {kind: sum(machine.get(kind, 0.0) for machine in machines) for kind in each}
     workers = max(1, resources.workers)
     raise RequestError(

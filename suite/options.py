@@ -59,6 +59,11 @@ seeds_option = click.option(
 workers_option = click.option(
     "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="0: in this process, no Ray."
 )
+cpus_option = click.option(
+    "--cpus-per-worker",
+    type=click.IntRange(min=1),
+    help="Name it where machines are still to be started.  [default: as many as there is room for]",
+)
 gpus_option = click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, show_default=True)
 address_option = click.option("--address", help="Ray cluster to use.  [default: one started here]")
 

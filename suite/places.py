@@ -115,12 +115,17 @@ class Room:
 
 
 def places(resources: Resources, machines: Sequence[Machine], jobs: int | None) -> Places:
-    """As many cells at once as fit on these machines, at most ``jobs``, each with as many CPUs as that leaves."""
-    one_each = Places(replace(resources, cpus_per_worker=1), jobs)
+    """As many cells at once as fit on these machines, at most ``jobs``.
+
+    Each has as many CPUs as that leaves, unless so many were asked for.
+    """
+    least = Places(resources.least, jobs)
+    if resources.cpus_are_asked:
+        return least
     most = max((int(machine.get("CPU", 0)) for machine in machines), default=1)
     larger = (Places(replace(resources, cpus_per_worker=cpus), jobs) for cpus in range(most, 1, -1))
-    count = one_each.on(machines)
-    return next((at for at in larger if at.fit(count, machines)), one_each)
+    count = least.on(machines)
+    return next((at for at in larger if at.fit(count, machines)), least)
 
 
 def _workers_on(machine: Machine, resources: Resources) -> int:

@@ -5,7 +5,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from suite.home import Home, read_json
@@ -26,6 +26,18 @@ class Resources:
     workers: int = 1
     cpus_per_worker: int = 1
     gpus_per_worker: float = 0.0
+    cpus_are_asked: bool = False
+    """Whether ``cpus_per_worker`` was asked for; if not, there are more where machines have some left over."""
+
+    @classmethod
+    def asked(cls, workers: int, cpus_per_worker: int | None, gpus_per_worker: float) -> "Resources":
+        """What a command was asked for; as many CPUs as there are, unless so many were named."""
+        return cls(workers, cpus_per_worker or 1, gpus_per_worker, cpus_per_worker is not None)
+
+    @property
+    def least(self) -> "Resources":
+        """The same with the fewest CPUs that will do."""
+        return self if self.cpus_are_asked else replace(self, cpus_per_worker=1)
 
     @property
     def threads(self) -> int:

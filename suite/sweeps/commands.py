@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite.home import Home
-from suite.options import address_option, gpus_option, json_option, pairs, request_options
+from suite.options import address_option, cpus_option, gpus_option, json_option, pairs, request_options
 from suite.output import print_cells, print_json, quiet_stdout
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ SWEEP_OPTIONS = (
         type=click.IntRange(min=0),
         help="Ray Train workers of a cell; 0: it trains in its trial's process.  [default: 0 for small cells, else 1]",
     ),
+    cpus_option,
     gpus_option,
 )
 
@@ -46,6 +47,7 @@ class Asked:
     as_grid: bool
     jobs: int | None
     workers: int | None
+    cpus_per_worker: int | None
     gpus_per_worker: float
 
     def scored(self) -> Asked:
@@ -66,7 +68,7 @@ class Asked:
         from suite.train import Resources
 
         workers = self.workers if self.workers is not None else 0 if is_small(found) else 1
-        return Resources(workers, gpus_per_worker=self.gpus_per_worker)
+        return Resources.asked(workers, self.cpus_per_worker, self.gpus_per_worker)
 
 
 def sweep_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite.home import Home
-from suite.options import address_option, gpus_option, json_option, pairs, request_options
+from suite.options import address_option, cpus_option, gpus_option, json_option, pairs, request_options
 from suite.output import STOPPED, print_json, quiet_stdout
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ SHOWN = 10
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Of Ray Train, each trial."
 )
+@cpus_option
 @gpus_option
 @address_option
 @json_option
@@ -52,6 +53,7 @@ def tune(
     early_stopping: bool,
     jobs: int | None,
     workers: int,
+    cpus_per_worker: int | None,
     gpus_per_worker: float,
     address: str | None,
     as_json: bool,
@@ -72,7 +74,7 @@ def tune(
     home.require_writable()
     with quiet_stdout():
         tuning = make_tuning(request, space, stage, loss, request_source(home, request))
-        resources = Resources(workers, gpus_per_worker=gpus_per_worker)
+        resources = Resources.asked(workers, cpus_per_worker, gpus_per_worker)
         stopped = run_tuning(home, tuning, trials, resources, jobs, address, early_stopping)
     found = rows(tuning, home)
     if as_json:

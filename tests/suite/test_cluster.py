@@ -39,6 +39,10 @@ def test_what_there_is_of_it_is_told(cluster):
             r"3 workers with 1 CPU each is more than there is here \(2 CPU\): ask for less, or",
         ),
         (
+            Resources.asked(1, 4, 0.0),
+            r"1 worker with 4 CPU each is more than there is here \(2 CPU\)",
+        ),
+        (
             Resources(workers=0, gpus_per_worker=1),
             r"1 worker with 1 CPU and 1 GPU each is more than there is here \(2 CPU and 0 GPU\)",
         ),

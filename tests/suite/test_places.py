@@ -40,6 +40,13 @@ def test_what_fits(workers, gpus, jobs, machines, count, cpus):
     assert (at.on(machines), at.resources.cpus_per_worker) == (count, cpus)
 
 
+def test_cpus_that_were_asked_for_are_kept_whatever_the_machines():
+    asked = Resources.asked(0, 6, 0.25)
+    assert places(asked, [machine(16, 1)], None).on([machine(16, 1)]) == 2
+    assert places(asked, [machine(2)], None).resources.cpus_per_worker == 6, "no machine with a GPU is up yet"
+    assert places(Resources.asked(0, None, 0.25), [machine(2)], None).resources.cpus_per_worker == 1
+
+
 @given(
     st.lists(st.builds(machine, st.integers(0, 16), st.integers(0, 4)), min_size=1, max_size=4),
     st.integers(0, 4),
