@@ -58,9 +58,16 @@ def load_config_model(name: str) -> "type[MethodConfig]":
 
 def presets(name: str) -> list[str]:
     """The presets of a method, smallest first where their names are the usual ones."""
+    folder = _folder(name) / "presets"
+    return list(_presets_in(folder, folder.stat().st_mtime_ns)) if folder.exists() else []
+
+
+@lru_cache(maxsize=256)
+def _presets_in(folder: Path, mtime_ns: int) -> tuple[str, ...]:
     usual = ("tiny", "small", "paper")
-    names = [file.stem for file in (_folder(name) / "presets").glob("*.yaml")]
-    return sorted(names, key=lambda preset: (usual.index(preset) if preset in usual else len(usual), preset))
+    names = [file.stem for file in folder.glob("*.yaml")]
+    order = sorted(names, key=lambda name: (usual.index(name) if name in usual else len(usual), name))
+    return tuple(order)
 
 
 def load_preset(name: str, preset: str) -> dict[str, Any]:

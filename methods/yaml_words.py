@@ -6,12 +6,14 @@ from typing import Any
 import yaml
 
 BOOLEAN = "tag:yaml.org,2002:bool"
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same in C, ten times as fast, where PyYAML was built with it."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(_Safe):
     yaml_implicit_resolvers = {  # noqa: RUF012 - the class attribute that PyYAML reads
         first: [(tag, pattern) for tag, pattern in resolvers if tag != BOOLEAN]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in _Safe.yaml_implicit_resolvers.items()
     }
 
 

@@ -11,14 +11,12 @@ from suite.evaluate import Evaluation, EvaluationJob, evaluate
 from suite.failures import FAILURE_FILE, Failure, count_death, write_failure
 from suite.home import Home, write_json
 from suite.lease import Lease, LeaseHeldError
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.progress import Progress, say
 from suite.provenance import environment_versions, git_commit
 from suite.staging import trained_stages
 from suite.train import Resources
 from suite.watch import Watch
-
-Header = dict[str, Any]
 
 
 class Listener(Protocol):

@@ -24,6 +24,13 @@ def read_curve(path: Path) -> list[Point]:
     return points
 
 
+def curve_names(points: list[Point], stage: str | None) -> list[Point]:
+    """The points under the names of the record: ``train/<loss>``, ``train/<stage>/<loss>`` where there are several."""
+    if stage is None:
+        return points
+    return [{**p, "name": p["name"].replace("/", f"/{stage}/", 1)} for p in points]
+
+
 class CurveFile:
     """A curve file that a training appends to; what stands after the step it resumes at is dropped first."""
 

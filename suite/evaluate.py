@@ -64,12 +64,7 @@ class EvaluationJob:
         )
 
     def shard(self, number: int) -> Path:
-        return evaluation_plan(Home(Path(self.home)), self.cell).with_name(f"{number:05d}.npz")
-
-
-def evaluation_plan(home: Home, cell: str) -> Path:
-    """The file that says, while a cell is evaluated, how many shards there are; it stands beside them."""
-    return home.cells / cell / "shards" / "plan.json"
+        return Home(Path(self.home)).evaluation_plan(self.cell).with_name(f"{number:05d}.npz")
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def evaluate(job: EvaluationJob, resources: Resources, progress: Callable[[int, 
     started = time.time()
     bench = Bench.of(job)
     shards = range(shard_count(len(bench.dataset)))
-    write_json(evaluation_plan(Home(Path(job.home)), job.cell), {"shards": len(shards)})
+    write_json(Home(Path(job.home)).evaluation_plan(job.cell), {"shards": len(shards)})
     missing = [number for number in shards if not job.shard(number).exists()]
     run_shards(partial(evaluate_shard, job), missing, len(shards), resources, progress)
     return _gather(job, bench, list(shards), started)

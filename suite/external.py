@@ -14,7 +14,7 @@ import numpy as np
 from suite.composition import names_a_method
 from suite.data import open_source, require_folder
 from suite.home import Home
-from suite.plan import digest, resolve_layout, resolve_protocol, resolve_task
+from suite.plan import Header, digest, resolve_layout, resolve_protocol, resolve_task
 from suite.scoring import sample_meshes, sample_renders, score_all
 from tasks.errors import RequestError
 from tasks.ragged import Fields, to_arrays
@@ -22,7 +22,6 @@ from tasks.ragged import Fields, to_arrays
 if TYPE_CHECKING:
     from suite.data import DataSource
 
-Header = dict[str, Any]
 HASH_ROWS = 1024
 
 

@@ -50,6 +50,10 @@ class Home:
             )
         return cls(Path(value))
 
+    def evaluation_plan(self, cell: str) -> Path:
+        """The file that says, while a cell is evaluated, how many shards there are; it stands beside them."""
+        return self.cells / cell / "shards" / "plan.json"
+
     def require_writable(self) -> None:
         """Create the folder and prove that a file can be written. Raises RequestError."""
         try:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 Thing = TypeVar("Thing")
+Header = dict[str, Any]
+"""What a record says of its cell, and so do leases, tables and MLflow: ``Cell.header``, with what came of it."""
 KEYPOINTS = "keypoints"
 """The input that another cell's predictions may be."""
 
@@ -104,7 +106,7 @@ class Cell:
         variant = "" if self.variant == "default" else f" [{self.variant}]"
         return f"{self.entrant.name}{variant} seed {self.seed}"
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Header:
         """The fields that the record, the lease and MLflow show of this cell.
 
         ``inputs`` are the identities of the cells whose predictions this one is given.
@@ -256,7 +258,8 @@ def make_cells(request: Request, data: "DataSource") -> list[Cell]:
     from tasks.hands.in_use import hand_data
 
     entrant, task, layout = resolve_names(request)
-    config = resolve_settings(request)
+    config, variant = resolve_settings(request), variant_name(request.overrides)
+    protocol = resolve_protocol(task, layout, request.protocol)
     hand = hand_data()
     asked = source_request(request)
     sources = make_cells(asked, data) if asked else [None] * len(request.seeds)
@@ -264,7 +267,7 @@ def make_cells(request: Request, data: "DataSource") -> list[Cell]:
         Cell(
             method=entrant.method,
             task=task,
-            protocol=resolve_protocol(task, layout, request.protocol),
+            protocol=protocol,
             layout=layout,
             root=data.root,
             data_fingerprint=data.fingerprint,
@@ -272,7 +275,7 @@ def make_cells(request: Request, data: "DataSource") -> list[Cell]:
             hand_fingerprint=hand.fingerprint,
             hand_name=hand.name,
             preset=request.preset,
-            variant=variant_name(request.overrides),
+            variant=variant,
             config=config,
             seed=seed,
             source=source,

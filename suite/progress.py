@@ -70,6 +70,13 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def duration(seconds: float) -> str:
+    """``0:42``, ``12:07`` or ``3:05:00``."""
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
+
+
 class CurveWatcher:
     """Follows a curve file while a training writes it and hands over what is new.
 

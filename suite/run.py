@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from suite.attempt import Header, attempt, is_recorded, recorded
+from suite.attempt import attempt, is_recorded, recorded
 from suite.cluster import on_cluster
 from suite.home import Home
 from suite.places import places
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.progress import say
 from suite.tidy import tidy
 from suite.train import Resources

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from suite.curves import Point, read_curve
+from suite.curves import Point, curve_names, read_curve
 from suite.home import Home
 from suite.lease import in_turn
 from suite.plan import KEYPOINTS, Cell
@@ -126,10 +126,3 @@ def _train(cell: Cell, job: StageJob, resources: Resources, hear: Hear) -> None:
 
 def _hear_named(hear: Hear, stage: str | None, points: list[Point]) -> None:
     hear(curve_names(points, stage))
-
-
-def curve_names(points: list[Point], stage: str | None) -> list[Point]:
-    """The points under the names of the record: ``train/<loss>``, ``train/<stage>/<loss>`` where there are several."""
-    if stage is None:
-        return points
-    return [{**p, "name": p["name"].replace("/", f"/{stage}/", 1)} for p in points]

@@ -1,13 +1,12 @@
 """Every cell's state: done and stale from the records, running and failed from the cells' folders."""
 
 from pathlib import Path
-from typing import Any
 
 from suite.failures import is_poison, read_failure
 from suite.home import Home, read_json
 from suite.lease import alive, read_lease
+from suite.plan import Header
 
-Header = dict[str, Any]
 SHOWN_METRICS = 3
 
 

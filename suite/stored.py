@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.data import open_source
 from suite.home import Home
-from suite.plan import digest, resolve_protocol, resolve_task
+from suite.plan import Header, digest, resolve_protocol, resolve_task
 from suite.scoring import score_all
 from tasks.errors import RequestError, unknown_name
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from reports.record import Record
     from tasks.base import Protocol
 
-Header = dict[str, Any]
 DATA_FILES = "*.fingerprint.json"
 
 

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from suite.curves import Point, read_curve
-from suite.evaluate import evaluation_plan
+from suite.curves import Point, curve_names, read_curve
 from suite.home import Home, read_json
 from suite.plan import Cell
 from suite.stage_plan import PlannedStage, planned_stages
 from suite.stages import CURVE, StageCache
-from suite.staging import curve_names
 
 EVALUATING = "evaluating"
 
@@ -59,6 +57,6 @@ class Watch:
         self._seen.update((point["step"], point["name"]) for point in self.news)
 
     def _evaluating(self) -> Standing:
-        folder = evaluation_plan(self.home, self.cell.id).parent
-        total = int((read_json(evaluation_plan(self.home, self.cell.id)) or {}).get("shards", 0))
-        return Standing(EVALUATING, len(list(folder.glob("[0-9]*.npz"))), total)
+        plan = self.home.evaluation_plan(self.cell.id)
+        total = int((read_json(plan) or {}).get("shards", 0))
+        return Standing(EVALUATING, len(list(plan.parent.glob("[0-9]*.npz"))), total)

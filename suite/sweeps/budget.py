@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from suite.attempt import Header
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.sweeps.forecast import Costs
 from suite.train import Resources
 from tasks.errors import RequestError

@@ -12,11 +12,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from suite.attempt import Header, recorded
+from suite.attempt import recorded
 from suite.failures import DISK_FULL
 from suite.home import Home
 from suite.places import Room
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.sweeps.budget import Budget
 from suite.sweeps.queue import CellQueue
 from suite.sweeps.stop import Stop

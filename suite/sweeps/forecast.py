@@ -8,20 +8,18 @@ nothing is known, and that is said.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 from methods.base import StageSpec
 from methods.config import TrainingConfig
 from suite.home import Home, read_json
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.stage_plan import PlannedStage, planned_stages
 
 RECENT = 100
 """Records that are read: the latest."""
-Header = Mapping[str, Any]
 
 
 @dataclass

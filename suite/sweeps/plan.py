@@ -14,12 +14,12 @@ from suite.home import Home
 from suite.lease import alive, read_lease
 from suite.places import Places, Room, places
 from suite.plan import Cell
+from suite.progress import duration
 from suite.stage_plan import planned_stages
 from suite.stages import StageCache
 from suite.sweeps.budget import devices
 from suite.sweeps.forecast import Costs
 from suite.sweeps.sweep import Sweep, with_sources
-from suite.sweeps.view import duration
 from suite.train import Resources
 
 DONE, PLANNED, RUNNING, FAILED = "done", "planned", "running", "failed"

@@ -10,18 +10,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any
 
 from suite.attempt import is_recorded, recorded
 from suite.failures import is_final, read_failure
 from suite.home import Home
 from suite.lease import alive, read_lease
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.stage_plan import planned_stages
 from suite.stages import StageCache
 from suite.sweeps.sweep import with_sources
 
-Header = dict[str, Any]
 LOOK_EVERY_S = 2.0
 
 

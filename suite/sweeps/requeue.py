@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from suite.failures import forget, read_failure
 from suite.home import Home, read_json, write_json
 from suite.lease import alive, read_lease
-
-Header = dict[str, Any]
+from suite.plan import Header
 
 
 def put_back(home: Home, reason: str | None, overrides: Mapping[str, str]) -> list[Header]:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from suite.attempt import Header
 from suite.cluster import on_cluster, room_on
 from suite.failures import read_failure
 from suite.home import Home
 from suite.output import STOPPED
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.sweeps.budget import Budget
 from suite.sweeps.driver import Driver
 from suite.sweeps.forecast import Costs

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from suite.home import Home
-from suite.plan import Cell
+from suite.plan import Cell, Header
 from suite.train import Resources
 
 
@@ -20,7 +20,7 @@ def run_trial(
     from ray import tune
 
     from suite import environment
-    from suite.attempt import Header, Nobody, attempt, is_recorded, recorded
+    from suite.attempt import Nobody, attempt, is_recorded, recorded
     from suite.failures import is_final
 
     environment.apply()

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from suite.attempt import Header
-from suite.plan import Cell
-from suite.progress import say
+from suite.plan import Cell, Header
+from suite.progress import duration, say
 from suite.sweeps.axes import setting_text
 from suite.sweeps.forecast import Costs
 from suite.sweeps.sweep import Point, Sweep
@@ -152,13 +151,6 @@ class View:
         if self._live is None:
             self._spoken = time.monotonic()
             say(text)
-
-
-def duration(seconds: float) -> str:
-    """``0:42``, ``12:07`` or ``3:05:00``."""
-    minutes, s = divmod(int(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
 
 
 def _standing_text(standing: Standing) -> str:

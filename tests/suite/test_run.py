@@ -8,7 +8,6 @@ from suite.data import open_source
 from suite.lease import Lease
 from suite.plan import Request, make_cells
 from suite.run import require_gpu, run_cells
-from suite.staging import curve_names
 from suite.status import describe, every_cell
 from suite.train import Resources
 from tasks.errors import RequestError
@@ -106,9 +105,3 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line(home):
     with pytest.raises(RequestError, match="torch finds none: leave out --gpus-per-worker"):
         require_gpu(Resources(0, gpus_per_worker=1))
     require_gpu(Resources(0))
-
-
-def test_curves_of_several_stages_keep_apart_what_they_share_a_name_for():
-    point = {"step": 3, "name": "train/total", "value": 1.0, "time_ms": 5}
-    assert curve_names([point], None) == [point]
-    assert curve_names([point], "refine") == [{**point, "name": "train/refine/total"}]

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from suite.sweeps.forecast import Costs
-from suite.sweeps.view import View, duration
+from suite.sweeps.view import View
 from suite.watch import Standing
 from tests.suite.sweeps.recording import finished
 
@@ -87,7 +87,3 @@ def test_piped_it_says_how_cells_begin_and_end(view, sweep, capsys):
     assert said[1] == f"{cell.label}: begins"
     assert said[2] == f"{cell.label}: failed: loss is not finite after 0:00"
     assert said[3].startswith("relay: weight, scale: 0 of 10 cells done, 1 failed, 0:0")
-
-
-def test_durations_read_as_on_a_clock():
-    assert [duration(s) for s in (42.9, 727, 11_100)] == ["0:42", "12:07", "3:05:00"]
