@@ -13,7 +13,6 @@ are of these), and with batches being prepared beside, as in a training (mean st
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import platform
@@ -37,7 +36,6 @@ from suite.data import open_source  # noqa: E402
 from suite.home import Home  # noqa: E402
 from suite.loop import PlainSession, StageRun  # noqa: E402
 from suite.plan import Cell, Request, make_cells  # noqa: E402
-from suite.provenance import git_commit  # noqa: E402
 from suite.stage_data import training_data  # noqa: E402
 from suite.stage_plan import PlannedStage, planned_stages  # noqa: E402
 from suite.stages import StageCache  # noqa: E402
@@ -46,6 +44,7 @@ from suite.train import Resources, StageJob  # noqa: E402
 from suite.worker import device_name, load_stages, make_method, share_cores, stage_of, upstream_of  # noqa: E402
 from tasks.layouts.registry import load_synthesiser  # noqa: E402
 from tasks.registry import load_task  # noqa: E402
+from tests.benchmarks.publishing import publish, shown  # noqa: E402
 
 METHODS = ("halo", "halo_star", "im2hands", "digit", "intaghand")
 SETTINGS = (("float32", False), ("bfloat16", False), ("bfloat16", True), ("float32", True))
@@ -209,16 +208,11 @@ def tried(bench: Bench, precision: str, compiled: bool, steps: int) -> Row:
 def write(options: argparse.Namespace, rows: list[Row]) -> None:
     """Both files, in the order of stages."""
     stages = list(dict.fromkeys((row["method"], row["stage"]) for row in rows))
-    rows = sorted(rows, key=lambda row: stages.index((row["method"], row["stage"])))
-    device = torch.device(options.device)
     facts = {
         "what": f"training steps of the {options.preset} presets",
-        "device": device_name(device),
+        "device": device_name(torch.device(options.device)),
         "cpus": options.cpus,
-        "torch": torch.__version__,
         "python": platform.python_version(),
-        "commit": git_commit(),
-        "date": time.strftime("%Y-%m-%d"),
         "command": "python -m tests.benchmarks.bench_gpu_training",
         "options": {
             name: value
@@ -226,33 +220,8 @@ def write(options: argparse.Namespace, rows: list[Row]) -> None:
             if name in ("task", "layout", "steps", "preset") or (name == "size" and not options.data)
         },
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
-    options.out.with_suffix(".md").write_text(markdown(facts, rows))
-
-
-def markdown(facts: dict[str, Any], rows: list[Row]) -> str:
-    """The table for people."""
-    lines = [
-        f"# {facts['what'][0].upper()}{facts['what'][1:]}",
-        "",
-        f"{facts['device']}, {facts['cpus']} CPU cores, torch {facts['torch']}, {facts['date']}; made by "
-        f"`{facts['command']}`.",
-        "",
-        *([facts["note"], ""] if "note" in facts else []),
-        "| " + " | ".join(COLUMNS.values()) + " |",
-        "|" + "---|" * len(COLUMNS),
-    ]
-    lines += ["| " + " | ".join(_shown(row[key]) for key in COLUMNS) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    rows = sorted(rows, key=lambda row: stages.index((row["method"], row["stage"])))
+    publish(options.out, facts, COLUMNS, rows)
 
 
 def main() -> None:
@@ -273,7 +242,7 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for row in measure(options, Path(folder)):
-            print(" ".join(f"{key}={_shown(value)}" for key, value in row.items()), flush=True)
+            print(" ".join(f"{key}={shown(value)}" for key, value in row.items()), flush=True)
             rows.append(row)
             if options.out:
                 write(options, rows)
