@@ -6,7 +6,7 @@ predict.
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,29 @@ def _train_a_little(bench: Bench, stage: Stage, module: nn.Module, samples: Any)
     return "" if last < first else f"{STEPS} steps on one batch took the loss from {first:.4g} to {last:.4g}"
 
 
+def batches_share_no_memory(bench: Bench) -> str:
+    """Batches share no memory, so that the process that prepared one can send it away."""
+    modules: Modules = {}
+    for stage in bench.trained.stages():
+        samples = bench.samples(stage, upstream_of(stage, modules))
+        modules[stage.name] = bench.build(stage, modules)
+        seen: dict[int, int] = {}
+        for number, batch in enumerate(list(whole_set(stage, samples, max(1, len(samples) // 2)))):
+            for name, tensor in _tensors(batch):
+                if seen.setdefault(tensor.untyped_storage().data_ptr(), number) != number:
+                    return f"stage '{stage.name}' is given '{name}' in the memory of another batch: clone it"
+    return ""
+
+
+def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors that hold something in a batch, by the names of their fields."""
+    if isinstance(value, torch.Tensor) and value.numel():
+        yield name, value
+    parts = vars(value) if is_dataclass(value) else value if isinstance(value, dict) else {}
+    for key, part in parts.items():
+        yield from _tensors(part, key)
+
+
 def what_is_derived_depends_on_the_sample_alone(bench: Bench) -> str:
     """What a stage derives of a sample depends on that sample alone, and not on chance."""
     modules: Modules = {}
@@ -362,6 +385,7 @@ REQUIREMENTS: tuple[Callable[[Bench], str], ...] = (
     samples_are_chosen_or_left_out_for_a_reason,
     building_is_seeded,
     training_lowers_the_loss,
+    batches_share_no_memory,
     what_is_derived_depends_on_the_sample_alone,
     predictions_have_the_declared_fields,
     predictions_survive_saving,

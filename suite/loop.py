@@ -229,7 +229,7 @@ class StageRun:
     def _prepare(self, key: tuple[int, int]) -> Any:
         epoch, step = key
         whole = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
-        share = whole[self.session.rank :: self.session.world_size]
+        share = whole[self.session.rank :: self.session.world_size].clone()
         return self.stage.prepare(self.data["train"].gather(share), self._noise(key, 0))
 
     def _placed(self, key: tuple[int, int], batch: Any) -> Any:
@@ -326,7 +326,7 @@ def whole_set(
     positions = torch.arange(count) * len(dataset) // max(1, count)
 
     def prepare(start: int) -> Any:
-        batch = dataset.gather(positions[start : start + batch_size])
+        batch = dataset.gather(positions[start : start + batch_size].clone())
         return stage.prepare(batch, torch.Generator().manual_seed(start))
 
     return by_processes(prepare, range(0, count, batch_size), processes)
@@ -349,6 +349,8 @@ def by_processes(make: Callable[[Key], Item], keys: Sequence[Key], processes: in
     """What ``make`` gives for each key, in order; made here, when it is asked for, unless there are ``processes``.
 
     They are forked, so that they share what is in memory, and must not touch a GPU. No global generator is drawn from.
+    What is made must share no memory with anything that is kept: a thread moves it to where this process can read it,
+    while the next is being made.
     """
     if not processes or not keys:
         return map(make, keys)

@@ -1,5 +1,7 @@
 """The conformance suite over every registered method, and over one that breaks the contract."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,17 @@ def test_what_is_derived_beside_others_must_not_depend_on_them(standins_register
     monkeypatch.setattr(standins.Second, "derive", mixed)
     why = conformance.what_is_derived_depends_on_the_sample_alone(bench_of("relay", pairs_data))
     assert why == "stage 'second' derives otherwise beside other samples: anchors"
+
+
+def test_batches_must_not_share_memory(standins_registered, pairs_data, monkeypatch):
+    kept = torch.zeros(8, 2, 4)
+
+    def cut_from_what_is_kept(self, batch, noise):
+        return replace(batch, derived={"kept": kept[: len(batch)]})
+
+    monkeypatch.setattr(standins.First, "prepare", cut_from_what_is_kept)
+    why = conformance.batches_share_no_memory(bench_of("relay", pairs_data))
+    assert why == "stage 'first' is given 'kept' in the memory of another batch: clone it"
 
 
 def test_samples_must_not_vanish_without_a_reason(standins_registered, pairs_data, monkeypatch):

@@ -80,10 +80,10 @@ def no_augment(batch, settings, generator):
     return batch
 
 
-def run(folder, stage, epochs=4, seed=0, session=None, **settings):
+def run(folder, stage, epochs=4, seed=0, session=None, data=None, **settings):
     training = TrainingConfig(epochs=epochs, batch_size=16, learning_rate=0.05, **settings)
     config = SingleStageConfig(training=training)
-    data = {"train": Line(100), "val": Line(20)}
+    data = data or {"train": Line(100), "val": Line(20)}
     torch.manual_seed(mix(seed, -2, 0))
     module = stage.build(config, None, {})
     session = session or PlainSession(folder)
@@ -229,6 +229,21 @@ def test_how_many_processes_prepare_batches_does_not_change_the_weights(tmp_path
     none = run(tmp_path / "a", Drawing())
     two = run(tmp_path / "b", Drawing(), session=ManyPreparers(tmp_path / "b"))
     assert torch.equal(weights(none), weights(two))
+
+
+def test_no_batch_shares_memory_with_another(tmp_path):
+    """To send a tensor to another process is to move its memory, whoever else is reading there."""
+    asked = []
+
+    class Asked(Line):
+        def gather(self, indices):
+            asked.append(indices)
+            return super().gather(indices)
+
+    data = {"train": Asked(100), "val": Asked(40)}
+    run(tmp_path, Regression(), data=data, epochs=2)
+    places = {indices.untyped_storage().data_ptr() for indices in asked}
+    assert len(places) == len(asked) == 2 * (100 // 16 + 3)
 
 
 def test_every_batch_is_disturbed_anew(tmp_path):
