@@ -14,7 +14,8 @@ import numpy as np
 from suite.composition import names_a_method
 from suite.data import open_source, require_folder
 from suite.home import Home
-from suite.plan import Header, digest, resolve_layout, resolve_protocol, resolve_task
+from suite.identity import digest
+from suite.plan import Header, resolve_layout, resolve_protocol, resolve_task
 from suite.scoring import sample_meshes, sample_renders, score_all
 from tasks.errors import RequestError
 from tasks.ragged import Fields, to_arrays

@@ -4,16 +4,15 @@ A cell is (method, variant, task, seed). Its identity is a hash of everything th
 nothing else: never of a path, a host, a date or the number of workers.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from methods.base import MethodSpec
 from suite.composition import Entrant, resolve_entrant, split_overrides
+from suite.identity import Form, Same
 from tasks.base import Protocol, TaskSpec
 from tasks.errors import RequestError, unknown_name
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from suite.data import DataSource
 
 
-Thing = TypeVar("Thing")
+Fixed = tuple[tuple[str, Any], ...]
 Header = dict[str, Any]
 """What a record says of its cell, and so do leases, tables and MLflow: ``Cell.header``, with what came of it."""
 KEYPOINTS = "keypoints"
@@ -73,32 +72,35 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that may change the numbers of this cell."""
-        return {**self._identity_but_config, "config": self.config.model_dump(mode="json")}
+        return {**dict(self._fixed), **self._own, "config": self.config.model_dump(mode="json")}
 
     @property
-    def _identity_but_config(self) -> dict[str, Any]:
-        given = (
-            {"inputs": {KEYPOINTS: {"from": self.source.method.name, "cell": self.source.id}}}
-            if self.source
-            else {}
+    def _fixed(self) -> Fixed:
+        """What of the identity is the same for all seeds of a variant, beside its settings."""
+        return (
+            ("method", self.method.name),
+            ("method_version", self.method.version),
+            ("task", self.task.name),
+            ("task_version", self.task.version),
+            ("protocol", self.protocol.label),
+            ("layout", self.layout),
+            ("split", "test"),
+            ("data_fingerprint", self.data_fingerprint),
+            ("hand", self.hand_fingerprint),
         )
-        return {
-            "method": self.method.name,
-            "method_version": self.method.version,
-            "task": self.task.name,
-            "task_version": self.task.version,
-            "protocol": self.protocol.label,
-            "layout": self.layout,
-            "split": "test",
-            "data_fingerprint": self.data_fingerprint,
-            "hand": self.hand_fingerprint,
-            "seed": self.seed,
-            **given,
-        }
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """What of the identity is another one for every seed."""
+        if self.source is None:
+            return {"seed": self.seed}
+        given = {"from": self.source.method.name, "cell": self.source.id}
+        return {"seed": self.seed, "inputs": {KEYPOINTS: given}}
 
     @cached_property
     def id(self) -> str:
-        return digest({**self._identity_but_config, "config": config_text(self.config)})
+        form = _identity_form(Same(self.config), self._fixed, inputs=self.source is not None)
+        return form.digest(**self._own)
 
     @property
     def label(self) -> str:
@@ -133,54 +135,11 @@ class Cell:
         }
 
 
-class JsonText(str):
-    """A value that is JSON already, as ``canonical`` writes it: seeds of one variant share the text of its settings."""
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value, keys sorted. Values of a mapping may be ``JsonText``."""
-    ready = (
-        {key: item for key, item in value.items() if isinstance(item, JsonText)}
-        if isinstance(value, dict)
-        else {}
-    )
-    if not ready:
-        return _dumps(value)
-    text = _dumps({**value, **{key: f"\0{key}" for key in ready}})  # NUL: in no name or setting
-    for key, item in ready.items():
-        text = text.replace(f'"\\u0000{key}"', item)
-    return text
-
-
-_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-
-
-def digest(value: Any) -> str:
-    """16 hex digits of a JSON value, the same on every machine."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
-
-
-class Same(Generic[Thing]):
-    """A key of a cache that equals itself alone: to compare configurations by content would cost more than it saves."""
-
-    def __init__(self, thing: Thing) -> None:
-        self.thing = thing
-
-    def __hash__(self) -> int:
-        return id(self.thing)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and self.thing is other.thing
-
-
-def config_text(config: "MethodConfig") -> JsonText:
-    """The canonical JSON of a configuration."""
-    return _config_text(Same(config))
-
-
 @lru_cache(maxsize=4096)
-def _config_text(config: "Same[MethodConfig]") -> JsonText:
-    return JsonText(_dumps(config.thing.model_dump(mode="json")))
+def _identity_form(config: "Same[MethodConfig]", fixed: Fixed, inputs: bool) -> Form:
+    """What the seeds of a variant share of their identities."""
+    left_open = ("seed", "inputs") if inputs else ("seed",)
+    return Form({**dict(fixed), "config": config.thing.model_dump(mode="json")}, *left_open)
 
 
 def resolve_names(request: Request) -> tuple[Entrant, TaskSpec, str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from methods.base import Stage
 from suite.home import Home
-from suite.plan import digest
+from suite.identity import digest
 from suite.shards import SampleStore, read_arrays, write_arrays
 from suite.train import StageJob
 from tasks.errors import RequestError

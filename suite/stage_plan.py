@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from methods.base import StageSpec
-from suite.plan import KEYPOINTS, Cell, JsonText, Same, canonical, digest
+from suite.identity import Form, Same, digest
+from suite.plan import KEYPOINTS, Cell, Fixed
 
 DERIVED = "derived"
 """The input that a stage works out of every sample before it trains."""
@@ -54,24 +55,19 @@ def stage_key(
 
     ``inputs`` are the keys of what it is trained on beside the data, by ``KEYPOINTS`` and ``DERIVED``.
     """
-    return digest(
-        {
-            **_of_stage(cell, stage, upstream_keys),
-            **_settings_texts(Same(cell.config), stage),
-            "seed": cell.seed,
-            **(inputs or {}),
-        }
-    )
+    others = inputs or {}
+    form = _stage_form(Same(cell.config), stage, _fixed(cell, stage), tuple(others))
+    return form.digest(seed=cell.seed, upstream=_upstream(stage, upstream_keys), **others)
 
 
 @lru_cache(maxsize=4096)
-def _settings_texts(config: Same[Any], stage: StageSpec) -> dict[str, JsonText]:
-    """What a stage's weights depend on of the config: the same for all seeds."""
-    training = stage.training(config.thing).model_dump(mode="json")
-    return {
-        "config": JsonText(canonical(stage.settings(config.thing))),
-        "training": JsonText(canonical(training)),
+def _stage_form(config: Same[Any], stage: StageSpec, fixed: Fixed, inputs: tuple[str, ...]) -> Form:
+    """What the seeds of a variant share of what a stage's weights depend on."""
+    settings = {
+        "config": stage.settings(config.thing),
+        "training": stage.training(config.thing).model_dump(mode="json"),
     }
+    return Form({**dict(fixed), **settings}, "seed", "upstream", *inputs)
 
 
 def derived_key(
@@ -80,7 +76,8 @@ def derived_key(
     """The address of what a stage has derived of its samples; ``inputs`` as for ``stage_key``."""
     return digest(
         {
-            **_of_stage(cell, stage, upstream_keys),
+            **dict(_fixed(cell, stage)),
+            "upstream": _upstream(stage, upstream_keys),
             "derive": stage.derives(cell.config) if stage.derives else None,
             **inputs,
         }
@@ -93,14 +90,18 @@ def keypoints_key(source: Cell, stage_keys: Mapping[str, str]) -> str:
     return digest({"keypoints_of": identity, "stages": dict(stage_keys)})
 
 
-def _of_stage(cell: Cell, stage: StageSpec, upstream_keys: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "method": cell.method.name,
-        "stage": stage.name,
-        "version": stage.version,
-        "upstream": {name: upstream_keys[name] for name in stage.needs},
-        "task": [cell.task.name, cell.task.version],
-        "layout": cell.layout,
-        "data": cell.data_fingerprint,
-        "hand": cell.hand_fingerprint,
-    }
+def _fixed(cell: Cell, stage: StageSpec) -> Fixed:
+    """What keys of a stage depend on that is the same for all seeds and settings; ``task`` is a list in JSON."""
+    return (
+        ("method", cell.method.name),
+        ("stage", stage.name),
+        ("version", stage.version),
+        ("task", (cell.task.name, cell.task.version)),
+        ("layout", cell.layout),
+        ("data", cell.data_fingerprint),
+        ("hand", cell.hand_fingerprint),
+    )
+
+
+def _upstream(stage: StageSpec, keys: Mapping[str, str]) -> dict[str, str]:
+    return {name: keys[name] for name in stage.needs}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from suite.data import open_source
 from suite.home import Home
-from suite.plan import Header, digest, resolve_protocol, resolve_task
+from suite.identity import digest
+from suite.plan import Header, resolve_protocol, resolve_task
 from suite.scoring import score_all
 from tasks.errors import RequestError, unknown_name
 

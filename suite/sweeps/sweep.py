@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from suite.data import DEFAULT_SIZE
 from suite.home import Home, read_json, write_json
-from suite.plan import Cell, Request, digest, make_cells
+from suite.identity import digest
+from suite.plan import Cell, Request, make_cells
 from suite.sweeps.axes import Axis, Settings, Variant, choose, grid, one_at_a_time, setting_text
 from tasks.errors import RequestError
 

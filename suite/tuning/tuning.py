@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from suite.home import Home, write_json
-from suite.plan import Cell, Request, digest, make_cells, resolve_settings
+from suite.identity import digest
+from suite.plan import Cell, Request, make_cells, resolve_settings
 from suite.tuning.space import Space, settings
 from tasks.errors import RequestError, unknown_name
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from methods.registry import METHODS, load_config_model, load_preset
+from suite.identity import digest
 from suite.plan import Cell, Request, resolve_names, resolve_settings, variant_name
 from suite.stage_plan import stage_key
 from tasks.errors import RequestError
@@ -58,6 +59,28 @@ def test_identity_is_the_same_on_every_machine_and_day(cell):
     assert cell.id == cell.id
     assert len(cell.id) == 16
     assert set(cell.id) <= set("0123456789abcdef")
+
+
+def test_the_id_is_the_address_of_the_identity(cell):
+    """Whatever is worked out once for all seeds."""
+    given_joints = replace(cell, source=replace(cell, seed=7))
+    for one in (cell, replace(cell, seed=1), given_joints, replace(given_joints, seed=1)):
+        assert one.id == digest(one.identity)
+
+
+def test_a_stage_key_is_the_address_of_what_its_weights_depend_on(cell):
+    (stage,) = cell.method.stages(cell.config, "truth")
+    stage = replace(stage, needs=("first",))
+    for seed in (0, 1):
+        depends_on = {
+            "method": "amvur", "stage": "amvur", "version": stage.version, "upstream": {"first": f"k{seed}"},
+            "task": ["single_hand", cell.task.version], "layout": "freihand", "data": "d" * 16, "hand": "h" * 16,
+            "config": stage.settings(cell.config), "training": cell.config.training.model_dump(mode="json"),
+            "seed": seed, "keypoints": "p" * 16,
+        }  # fmt: skip
+        upstream = {"first": f"k{seed}", "not needed": "x"}
+        key = stage_key(replace(cell, seed=seed), stage, upstream, {"keypoints": "p" * 16})
+        assert key == digest(depends_on)
 
 
 def test_a_stage_key_depends_on_its_training_and_its_upstream_stages(cell):
