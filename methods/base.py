@@ -117,7 +117,10 @@ class Stage(ABC):
         return dataset, {}
 
     def prepare(self, batch: Any, noise: torch.Generator) -> Any:
-        """A batch with what it lacks for the loss, drawn from ``noise``; on the CPU, by the thread that gathers."""
+        """A batch with what it lacks for the loss, drawn from ``noise``; on the CPU, by whoever gathers.
+
+        That may be another process, which sends it away: it must hold copies of what is kept, never views.
+        """
         return batch
 
     def derive(self, upstream: Mapping[str, nn.Module], batch: Any) -> dict[str, torch.Tensor]:

@@ -69,6 +69,14 @@ class Bench:
         torch.manual_seed(mix(seed, -2, 0))
         return stage.build(self.method.config, self.method.hand, upstream_of(stage, modules))
 
+    def trainings(self) -> Iterator[tuple[Stage, nn.Module, Any]]:
+        """Every stage with its untrained module and what it is trained on; earlier ones are as they are left."""
+        modules: Modules = {}
+        for stage in self.trained.stages():
+            samples = self.samples(stage, upstream_of(stage, modules))
+            modules[stage.name] = self.build(stage, modules)
+            yield stage, modules[stage.name], samples
+
     def samples(self, stage: Stage, upstream: Mapping[str, nn.Module]) -> Any:
         """What a stage is trained on: chosen samples, with keypoints as it is given, with what it derives of them."""
         data = self.data["train"]
@@ -193,10 +201,7 @@ def building_is_seeded(bench: Bench) -> str:
 
 def training_lowers_the_loss(bench: Bench) -> str:
     """Training lowers the loss."""
-    modules: Modules = {}
-    for stage in bench.trained.stages():
-        samples = bench.samples(stage, upstream_of(stage, modules))
-        modules[stage.name] = module = bench.build(stage, modules)
+    for stage, module, samples in bench.trainings():
         why = _train_a_little(bench, stage, module, samples)
         if why:
             return f"stage '{stage.name}': {why}"
@@ -225,12 +230,10 @@ def _train_a_little(bench: Bench, stage: Stage, module: nn.Module, samples: Any)
 
 def batches_share_no_memory(bench: Bench) -> str:
     """Batches share no memory, so that the process that prepared one can send it away."""
-    modules: Modules = {}
-    for stage in bench.trained.stages():
-        samples = bench.samples(stage, upstream_of(stage, modules))
-        modules[stage.name] = bench.build(stage, modules)
+    for stage, _, samples in bench.trainings():
         seen: dict[int, int] = {}
-        for number, batch in enumerate(list(whole_set(stage, samples, max(1, len(samples) // 2)))):
+        batches = list(whole_set(stage, samples, max(1, len(samples) // 2)))
+        for number, batch in enumerate(batches):
             for name, tensor in _tensors(batch):
                 if seen.setdefault(tensor.untyped_storage().data_ptr(), number) != number:
                     return f"stage '{stage.name}' is given '{name}' in the memory of another batch: clone it"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 Fixed = tuple[tuple[str, Any], ...]
+"""Items of a mapping, as the key of a cache."""
 Header = dict[str, Any]
 """What a record says of its cell, and so do leases, tables and MLflow: ``Cell.header``, with what came of it."""
 KEYPOINTS = "keypoints"

@@ -12,9 +12,8 @@ from suite import environment
 
 environment.apply()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault(
-    "RAY_worker_niceness", "0"
-)  # Ray's 15 starves its workers beside the other process of tests
+# Ray's 15 starves its workers beside the other process of tests
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)

@@ -38,7 +38,7 @@ COLUMNS = {
     "packing": "packing",
     "gpu_busy_percent": "GPU busy, %",
     "gpu_mib": "GPU memory, MiB",
-    "largest_difference": "largest difference of a metric, relative",
+    "largest_difference": "largest difference of a metric from the first row, relative",
 }
 Row = dict[str, Any]
 
@@ -169,7 +169,9 @@ def main() -> None:
             ran = sweep(root / f"home-{share}", data, options, share)
             found[share] = records(root / f"home-{share}")
             one = row(share, ran, in_order(found[share].values()), watch)
-            one["largest_difference"] = largest_difference(found[options.shares[0]], found[share])
+            one["largest_difference"] = (
+                largest_difference(found[options.shares[0]], found[share]) if rows else None
+            )
             rows.append(one)
             print(" ".join(f"{key}={value}" for key, value in one.items()), flush=True)
             if options.out:
